@@ -1,0 +1,36 @@
+# Needs make and Python 3.11 or newer; everything else is made here, in .venv (see bootstrap.sh).
+PYTHON := .venv/bin/python
+
+.PHONY: demo test check bench clean .venv
+
+# Three simulated hosts, provisioned over SSH and proved; run it again and nothing changes.
+demo: .venv
+	@$(PYTHON) -m tests.sandbox up
+	.venv/bin/pyinfra inventories/sandbox.py deploys/gpu_host.py -y
+
+# Everything: `check`, the shell scripts, and the tests against the simulated hosts.
+test: check
+	@sh bootstrap.sh program shellcheck
+	find . -name '*.sh' -not -path './.*' -not -path './tests/machines/*' -exec shellcheck {} +
+	@$(PYTHON) -m tests.sandbox up
+	$(PYTHON) -m pytest tests/e2e
+
+# Seconds, no privileges, no network: lint, types and the pure tests.
+check: .venv
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest
+
+# What a run costs, beside a hand-written script over plain ssh.
+bench: .venv
+	$(PYTHON) -m tests.bench
+
+# The simulated hosts and all that was made here.
+clean:
+	@python=$$(sh bootstrap.sh python) && $$python -m tests.sandbox down
+	rm -rf .venv .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv:
+	@sh bootstrap.sh venv
