@@ -51,7 +51,7 @@ build_venv() {
     echo "bootstrap: making .venv with $("$python" --version), about a minute"
     rm -rf .venv
     "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes \
         -r requirements-dev.txt
     wanted_stamp >.venv/ready # last: without it an interrupted environment is made again
 }
