@@ -1,7 +1,7 @@
-"""The repository's own rules: who imports whom, sizes, docstrings, dated facts of the world, foreign host names.
+"""The repository's own rules: imports, sizes, docstrings, dated facts of the world, foreign host names.
 
-Each test lists what breaks its rule as ``file:line what``, so that a failure reads as a to-do list. The tree is
-walked without git, because nothing here needs a clone.
+Each test lists what breaks its rule as ``file:line what``, so that a failure reads as a to-do list. The tree
+is walked without git, because nothing here needs a clone.
 """
 
 import ast
@@ -30,7 +30,7 @@ MAX_FUNCTION_LINES = 60
 MAX_MODULE_LINES = 400
 MAX_README_LINES = 200
 
-# The collection sets up these vendors' repositories, so it names them; a developer's machine may use them too.
+# The collection sets up these vendors' repositories, so it names them; a developer's machine may use them.
 VENDOR_HOSTS = frozenset(
     {"download.docker.com", "nvidia.github.io", "developer.download.nvidia.com", "repo.download.nvidia.com"}
 )
@@ -200,7 +200,7 @@ def output_of(*command: str) -> str:
 
 
 def configured_registries() -> str:
-    """This machine's apt, pip and npm configuration as one text: no comments, with pip's and npm's defaults."""
+    """This machine's apt, pip and npm configuration as one text: no comments; pip's and npm's defaults too."""
     apt = [
         Path("/etc/apt/sources.list"),
         *Path("/etc/apt/sources.list.d").glob("*"),
@@ -224,7 +224,7 @@ def registry_hosts(configuration: str) -> set[str]:
 
 
 def lines_with(words: set[str], *, below: Path = ROOT) -> list[str]:
-    """``file:line word`` for each occurrence of ``words`` (lower case) in the repository's files and their names."""
+    """``file:line word`` for each occurrence of ``words`` (lower case) in the files and their names."""
     pattern = re.compile("|".join(re.escape(word) for word in sorted(words)))
     found = []
     for path in repository_files():
@@ -259,7 +259,9 @@ def test_imports_run_one_way(title: str) -> None:
 
 
 def test_import_names_are_resolved() -> None:
-    text = "import pyinfra.api\nfrom ..areas import docker\nfrom . import plan\n\nif plan:\n    from facts import host\n"
+    text = (
+        "import pyinfra.api\nfrom ..areas import docker\nfrom . import plan\nif plan:\n  import facts.host\n"
+    )
     source = Source("deploys/planning/driver.py", text, ast.parse(text))
     names = {name for _, name in imported_modules(source)}
     assert names == {"pyinfra.api", "deploys.areas.docker", "deploys.planning.plan", "facts.host"}
