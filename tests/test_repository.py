@@ -200,7 +200,7 @@ def output_of(*command: str) -> str:
 
 
 def configured_registries() -> str:
-    """This machine's apt, pip and npm configuration as one text: no comments; pip's and npm's defaults too."""
+    """This machine's apt, pip and npm configuration as text: no comments; pip's and npm's defaults too."""
     apt = [
         Path("/etc/apt/sources.list"),
         *Path("/etc/apt/sources.list.d").glob("*"),
