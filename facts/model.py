@@ -1,0 +1,271 @@
+"""What is true of a host: frozen records, filled by ``facts.parse`` from one run of ``probe.sh``.
+
+``None`` always means "could not tell"; an empty tuple or ``False`` means "looked, and there is none".
+Sizes are bytes, times are seconds since the epoch on the host's clock, ids are lower-case hex integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+
+class PlatformKind(StrEnum):
+    """The kinds of machine that are provisioned differently."""
+
+    X86_64 = "x86_64"
+    ARM64_SERVER = "arm64-server"
+    JETSON = "jetson"
+    WSL1 = "wsl1"
+    WSL2 = "wsl2"
+    CONTAINER = "container"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The kind of machine, with the readings that say so, and the maker's product whose driver is not ours.
+
+    A container without an init (PID 1 is an ordinary program) is CONTAINER and is not provisioned; one that boots
+    an init (LXD, Incus, systemd-nspawn) is a machine of its own and is classified by what it shows as hardware.
+    """
+
+    kind: PlatformKind
+    evidence: tuple[str, ...]
+    architecture: str  # `uname -m`: x86_64, aarch64 …
+    hands_off: str | None = None  # "DGX OS", "DGX Spark (GB10)", "IGX Orin" …: the maker's own driver stays
+
+
+@dataclass(frozen=True)
+class Os:
+    """The distribution, as ``distro`` reads os-release."""
+
+    id: str  # debian, ubuntu, rocky …
+    version: str  # 13, 24.04 …
+    codename: str  # trixie, noble …; "" where os-release has none
+    pretty_name: str
+    package_architecture: str | None  # `dpkg --print-architecture`: amd64, arm64
+    like: tuple[str, ...] = ()  # ID_LIKE: ("debian",), ("rhel", "centos", "fedora")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The running kernel and the newest installed one, which is what boots next on Debian and Ubuntu."""
+
+    running: str
+    next_boot: str | None
+    headers_installed: tuple[str, ...]  # kernel releases whose build directory exists
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One NVIDIA display controller (class 0x0300, 0x0302 or 0x0380) of /sys/bus/pci/devices."""
+
+    address: str  # 0000:17:00.0
+    device: int  # PCI device id, 0x2330
+    subsystem: str  # 0x10de:0x16c1
+    bound_driver: str | None  # the kernel driver that owns it: nvidia, nouveau, nova_core, vfio-pci
+
+
+class ModuleFlavour(StrEnum):
+    """Which of NVIDIA's two kernel module families."""
+
+    OPEN = "open"
+    PROPRIETARY = "proprietary"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver in its three places. They can differ, and then a reboot (or a reload) is due."""
+
+    loaded_version: str | None  # /sys/module/nvidia/version or /proc/driver/nvidia/version
+    loaded_flavour: ModuleFlavour | None
+    disk_version: str | None  # modinfo of the running kernel's module
+    disk_flavour: ModuleFlavour | None
+    next_boot_version: str | None  # modinfo of the next-boot kernel's module
+    library_version: str | None  # libnvidia-ml.so.<version> or libcuda.so.<version>
+    packages: tuple[tuple[str, str], ...]  # installed NVIDIA driver packages: (name, version)
+    nouveau_loaded: bool
+    nova_core_loaded: bool
+    run_file_installer: bool  # left by NVIDIA's .run installer
+
+
+@dataclass(frozen=True)
+class Display:
+    """Whether people look at this machine's GPU."""
+
+    default_target: str | None  # graphical.target, multi-user.target
+    display_manager: str | None  # gdm, sddm …: the enabled one
+    connected: tuple[str, ...]  # DRM connectors with a screen: card1-DP-1
+
+
+@dataclass(frozen=True)
+class Jetson:
+    """A Jetson module and its L4T release. The driver belongs to L4T."""
+
+    model: str | None  # device-tree model
+    module: str | None  # p3767-0003
+    soc: str | None  # tegra234
+    l4t: str | None  # 36.4.3
+    jetpack: str | None  # installed nvidia-jetpack package
+    packages: tuple[tuple[str, str], ...]  # nvidia-l4t-*: (name, version)
+
+
+@dataclass(frozen=True)
+class Wsl:
+    """A WSL distribution. The driver belongs to Windows."""
+
+    version: int  # 1 or 2
+    kernel: str
+    interop: bool
+    gpu_device: bool  # /dev/dxg
+    lib_directory: bool  # /usr/lib/wsl/lib/libcuda.so.1
+    docker_desktop: bool  # /usr/bin/docker leads into Docker Desktop's integration
+    systemd: bool  # PID 1 is systemd
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container on the host."""
+
+    id: str
+    name: str
+    image: str
+    runtime: str | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the host's Docker. ``names`` are the tags and digests it is known by."""
+
+    id: str
+    names: tuple[str, ...]  # nvidia/cuda:12.6.3-base-ubuntu24.04, nvidia/cuda@sha256:…
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Docker Engine on the host, if any."""
+
+    installed: bool
+    origin: str | None  # docker-ce, docker.io, docker-desktop, snap …
+    client_version: str | None
+    running: bool | None
+    server_version: str | None
+    runtimes: tuple[str, ...]
+    default_runtime: str | None
+    storage_driver: str | None
+    data_root: str | None
+    data_root_free: int | None  # bytes
+    daemon_json: str | None  # the file's text; None where there is no file
+    daemon_flags: str | None  # the unit's ExecStart arguments
+    pending: bool  # marker of a daemon.json transaction that did not finish
+    containers: tuple[Container, ...] | None  # running ones
+    images: tuple[Image, ...] | None
+    packages: tuple[tuple[str, str], ...]  # docker-ce, docker.io, containerd.io …: (name, version)
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """NVIDIA Container Toolkit."""
+
+    packages: tuple[tuple[str, str], ...]  # nvidia-container-toolkit, libnvidia-container1 …: (name, version)
+    runtime_path: str | None  # where nvidia-container-runtime is
+    cdi_specs: tuple[str, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """The SSH server's effective settings (`sshd -T`; needs root)."""
+
+    version: str | None  # 10.0p1
+    includes_drop_ins: bool | None  # the main file includes sshd_config.d at its top
+    effective: tuple[tuple[str, str], ...] | None  # lower-case names, the five X11 options only
+    sources: tuple[tuple[str, str], ...]  # file and line for each of the five that a file sets
+    pending: bool  # marker of an sshd transaction that did not finish
+    xauth: str | None  # path of xauth
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A video device node."""
+
+    device: str  # /dev/video0
+    name: str | None  # "HD Pro Webcam C920"
+    by_id: str | None  # /dev/v4l/by-id/…
+    index: int | None = None  # sysfs index: 0 is a device's first node; a USB camera's metadata node is 1
+
+
+@dataclass(frozen=True)
+class AptFile:
+    """One file of /etc/apt/sources.list.d (or sources.list)."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The package manager's state."""
+
+    manager: str | None  # apt, dnf, zypper
+    half_configured: tuple[str, ...] | None  # what `dpkg --audit` complains of
+    lock_holder: str | None  # "unattended-upgr (pid 812)": who holds the dpkg or apt lock now
+    held: tuple[str, ...]  # apt-mark showhold
+    sources: tuple[AptFile, ...]
+    keyrings: tuple[tuple[str, str], ...]  # (path, sha256) of /etc/apt/keyrings and /usr/share/keyrings
+    tools: tuple[str, ...]  # which of curl, gpg, modinfo, ca-certificates are there
+    installed: tuple[tuple[str, str], ...] = ()  # every installed package that the probe asks about
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The last GPU proof, as recorded on the host by a run."""
+
+    time: int
+    result: str  # "ok", or what went wrong
+    image: str  # the image reference, by digest
+    driver: str  # loaded driver version at that time; the L4T release on a Jetson
+    boot: str  # boot identity, see Host.boot
+    mechanism: str  # --runtime=nvidia, --gpus all
+    devices: int  # cuDeviceGetCount
+    names: str = ""  # what cuDeviceGetName says of each, comma-separated
+
+
+@dataclass(frozen=True)
+class Host:
+    """Everything the probe found. ``probe == 0`` marks a probe that failed: every planner refuses it."""
+
+    probe: int  # version of the probe's format; 0: there was no usable answer
+    name: str = ""
+    time: int = 0
+    boot: str = ""  # kernel boot id and PID 1's start time: changes with every boot, of a container too
+    user: str = ""
+    elevated: bool = False  # the probe ran as root
+    unread: tuple[str, ...] = ()  # what could not be read, and why
+    platform: Platform = field(default_factory=lambda: Platform(PlatformKind.OTHER, (), ""))
+    os: Os = field(default_factory=lambda: Os("", "", "", "", None))
+    kernel: Kernel = field(default_factory=lambda: Kernel("", None, ()))
+    init: str | None = None  # name of PID 1: systemd, init …
+    gpus: tuple[Gpu, ...] | None = None
+    nvswitches: tuple[str, ...] | None = None
+    driver: Driver = field(
+        default_factory=lambda: Driver(None, None, None, None, None, None, (), False, False, False)
+    )
+    secure_boot: bool | None = None
+    display: Display = field(default_factory=lambda: Display(None, None, ()))
+    jetson: Jetson | None = None
+    wsl: Wsl | None = None
+    docker: Docker = field(
+        default_factory=lambda: Docker(
+            False, None, None, None, None, (), None, None, None, None, None, None, False, None, None, ()
+        )
+    )
+    toolkit: Toolkit = field(default_factory=lambda: Toolkit((), None, ()))
+    sshd: Sshd = field(default_factory=lambda: Sshd(None, None, None, (), False, None))
+    cameras: tuple[Camera, ...] = ()
+    packages: Packages = field(default_factory=lambda: Packages(None, None, None, (), (), (), ()))
+    proof: Proof | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The record as JSON objects: what pyinfra's own printing of facts asks for by this name."""
+        return asdict(self)

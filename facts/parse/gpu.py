@@ -1,0 +1,135 @@
+"""GPUs, their driver in its three places, kernels, Secure Boot, display."""
+
+from __future__ import annotations
+
+import re
+
+from ..model import Display, Driver, Gpu, Kernel, ModuleFlavour
+from .answer import Answer, to_int
+from .packages import installed, pick
+
+DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|cuda-compat-.*|libcuda\d.*|nvlsm"
+# Toolkit, L4T and CUDA libraries carry the name but are no part of a driver.
+OTHER_PACKAGES = (
+    r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda-(dev|toolkit|doc|gdb)|profiler|visual-profiler).*"
+    r"|linux-headers-.*|linux-(image|tools|cloud-tools|buildinfo)-.*"
+)
+
+
+def read_kernel(answer: Answer) -> Kernel:
+    """The running kernel, the one that boots next, and those with headers."""
+    return Kernel(answer.first("host", "release") or "", next_kernel(answer), answer.all("driver", "headers"))
+
+
+def next_kernel(answer: Answer) -> str | None:
+    """The newest kernel of /lib/modules with an image in /boot; images count only where /boot has any."""
+    modules, images = answer.all("driver", "modules"), set(answer.all("driver", "vmlinuz"))
+    bootable = [kernel for kernel in modules if kernel in images or not images]
+    return max(bootable, key=version_key, default=None)
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Order of kernel releases as boot loaders have it: numbers by value, letters after the version's end."""
+    parts = re.findall(r"(\d{1,18})|([^\d.\-_+~]+)", version)
+    return tuple((1, int(number), "") if number else (0, 0, word) for number, word in parts)
+
+
+def read_gpus(answer: Answer) -> tuple[Gpu, ...] | None:
+    """NVIDIA display controllers; None where there is no PCI bus to look at."""
+    if not answer.first("gpus", "bus"):
+        return None
+    found = (parse_gpu(value) for value in answer.all("gpus", "gpu"))
+    return tuple(gpu for gpu in found if gpu)
+
+
+def parse_gpu(value: str) -> Gpu | None:
+    """``0000:17:00.0 0x2330 0x10de:0x16c1 ../drivers/nvidia`` into a record."""
+    address, device, subsystem, driver = [*value.split(), "", "", "", ""][:4]
+    number = to_int(device, 16)
+    if number is None:
+        return None
+    return Gpu(address, number, subsystem, driver.rsplit("/", 1)[-1] or None)
+
+
+def read_nvswitches(answer: Answer) -> tuple[str, ...] | None:
+    """PCI addresses of NVSwitches; None where there is no PCI bus to look at."""
+    if not answer.first("gpus", "bus"):
+        return None
+    return tuple(value.split()[0] for value in answer.all("gpus", "nvswitch") if value.split())
+
+
+def read_secure_boot(answer: Answer) -> bool | None:
+    """Whether Secure Boot is on. A machine without EFI has none."""
+    return {"1": True, "0": False, "none": False}.get(answer.first("gpus", "secure_boot") or "")
+
+
+def read_driver(answer: Answer) -> Driver:
+    """The driver as loaded, on disk for the running and the next kernel, and as a library."""
+    kernel = read_kernel(answer)
+    nvrm = answer.first("driver", "nvrm")
+    versions, licenses = by_kernel(answer, "disk_version"), by_kernel(answer, "disk_license")
+    return Driver(
+        loaded_version=answer.first("driver", "loaded") or nvrm_version(nvrm),
+        loaded_flavour=nvrm_flavour(nvrm),
+        disk_version=versions.get(kernel.running),
+        disk_flavour=license_flavour(licenses.get(kernel.running)),
+        next_boot_version=versions.get(kernel.next_boot or ""),
+        library_version=library_version(answer),
+        packages=pick(installed(answer), DRIVER_PACKAGES, but=OTHER_PACKAGES),
+        nouveau_loaded=answer.marked("/sys/module/nouveau"),
+        nova_core_loaded=answer.marked("/sys/module/nova_core"),
+        run_file_installer=any(
+            map(answer.marked, ("/usr/bin/nvidia-installer", "/usr/bin/nvidia-uninstall"))
+        ),
+    )
+
+
+def by_kernel(answer: Answer, key: str) -> dict[str, str]:
+    """What modinfo says of the module ``nvidia``, by kernel; its first module where an alias has several."""
+    found: dict[str, str] = {}
+    for value in answer.all("driver", key):
+        kernel, _, fact = value.partition(" ")
+        found.setdefault(kernel, fact.strip())
+    return found
+
+
+def nvrm_version(line: str | None) -> str | None:
+    """550.54.15 from the first line of /proc/driver/nvidia/version, in either flavour's wording."""
+    match = re.search(r"Kernel Module(?: for \S+)?\s+(\d{3}(?:\.\d+)+)", line or "")
+    return match[1] if match else None
+
+
+def nvrm_flavour(line: str | None) -> ModuleFlavour | None:
+    """``NVIDIA UNIX Open Kernel Module for …`` or ``NVIDIA UNIX x86_64 Kernel Module …``."""
+    if not line or "Kernel Module" not in line:
+        return None
+    return ModuleFlavour.OPEN if "Open Kernel Module" in line else ModuleFlavour.PROPRIETARY
+
+
+def license_flavour(text: str | None) -> ModuleFlavour | None:
+    """The module's licence: ``Dual MIT/GPL`` is the open flavour, ``NVIDIA`` the other."""
+    if not text:
+        return None
+    return ModuleFlavour.OPEN if "GPL" in text else ModuleFlavour.PROPRIETARY
+
+
+def library_version(answer: Answer) -> str | None:
+    """The version of the library that programs load; the link decides where several are installed.
+
+    Tegra's and WSL's ``libcuda.so.1.1`` carry no driver version.
+    """
+    for path in answer.all("driver", "linked") + answer.all("driver", "library"):
+        match = re.search(r"\.so\.(\d{3}(?:\.\d+)+)$", path)
+        if match:
+            return match[1]
+    return None
+
+
+def read_display(answer: Answer) -> Display:
+    """Boot target, enabled display manager, connectors with a screen."""
+    target, manager = answer.first("display", "default_target"), answer.first("display", "display_manager")
+    return Display(
+        default_target=target.rsplit("/", 1)[-1] if target else None,
+        display_manager=manager.rsplit("/", 1)[-1].removesuffix(".service") if manager else None,
+        connected=answer.all("display", "connected"),
+    )

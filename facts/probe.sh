@@ -1,0 +1,336 @@
+#!/bin/sh
+# What is true of this machine, for facts/parse. Changes nothing, needs no privilege (and says what it could not
+# read), never fails. Every file is read below $ROOT; commands come from PATH.
+#
+# The answer is ASCII lines: "@@ gpu-host-probe 1", then sections "@@ NAME" of KEY=VALUE lines, then "@@ end".
+# A key may repeat. Whole files travel in base64, because their content is anybody's; every other byte that is not
+# printable ASCII becomes "?". Only full-line comments here: facts/host.py leaves them out when it sends the text.
+
+LC_ALL=C
+export LC_ALL
+PATH=$PATH:${ROOT-}/usr/local/sbin:${ROOT-}/usr/sbin:${ROOT-}/sbin:${ROOT-}/snap/bin
+exec </dev/null
+cd "${ROOT:-/}" || exit 0
+
+has() { command -v "$1" >/dev/null 2>&1; }
+say() { printf '%s=%s\n' "$1" "$2"; }
+section() { printf '@@ %s\n' "$1"; }
+limited() { "$@"; }
+if has timeout; then limited() { timeout 10 "$@"; }; fi
+
+# line FILE: its first line into $line. Builtins only: there are hundreds of these.
+line() {
+    line=
+    [ -r "$1" ] && [ ! -d "$1" ] || return 1
+    { IFS= read -r line <"$1" || [ -n "$line" ]; } 2>/dev/null
+}
+
+# tell KEY FILE
+tell() { if line "$2"; then say "$1" "$line"; fi; }
+
+# each KEY: one KEY=… for every line of standard input
+each() { while IFS= read -r each || [ -n "$each" ]; do say "$1" "$each"; done; }
+
+# text FILE: all of it
+text() {
+    [ -f "$1" ] || return 0
+    if [ -r "$1" ] && has base64; then
+        say file "$(base64 <"$1" 2>/dev/null | tr -d '\n') /$1"
+    else
+        say unread "/$1: not readable"
+    fi
+}
+
+host() {
+    section host
+    say machine "$(uname -m)"
+    say release "$(uname -r)"
+    say time "$(date +%s)"
+    say id "$(id)"
+    tell name proc/sys/kernel/hostname
+    tell boot_id proc/sys/kernel/random/boot_id
+    if line proc/1/stat; then say pid1_stat "${line##*) }"; fi
+    tell init proc/1/comm
+    tell version proc/version
+    tell container run/systemd/container
+    text etc/os-release
+    [ -f etc/os-release ] || text usr/lib/os-release
+    text etc/nv_tegra_release
+    text etc/nv_boot_control.conf
+    text etc/dgx-release
+}
+
+marks() {
+    section marks
+    for path in .dockerenv run/.containerenv run/systemd/system init run/WSL dev/dxg \
+        proc/sys/fs/binfmt_misc/WSLInterop proc/sys/fs/binfmt_misc/WSLInterop-late \
+        usr/lib/wsl/lib/libcuda.so.1 sys/firmware/acpi etc/dgx-release \
+        usr/bin/nvidia-installer usr/bin/nvidia-uninstall var/lib/nvidia/log \
+        sys/module/nouveau sys/module/nova_core \
+        usr/bin/docker usr/bin/dockerd usr/local/bin/dockerd usr/sbin/dockerd snap/bin/docker \
+        var/lib/gpu-hosts/daemon-json/pending var/lib/gpu-hosts/sshd/pending; do
+        if [ -e "$path" ] || [ -L "$path" ]; then say mark "/$path"; fi
+    done
+    if [ -d var/lib/gpu-hosts ] && [ ! -x var/lib/gpu-hosts ]; then
+        say unread "/var/lib/gpu-hosts: not readable"
+    fi
+    text var/lib/gpu-hosts/proof
+}
+
+board() {
+    section board
+    tree=sys/firmware/devicetree/base
+    [ -r "$tree/compatible" ] || tree=proc/device-tree
+    for property in model compatible nvidia,boardids; do
+        if [ -r "$tree/$property" ]; then
+            tr '\0' '\n' <"$tree/$property" | each "tree_${property#nvidia,}"
+        fi
+    done
+    tell soc_family sys/devices/soc0/family
+    tell chip_id sys/module/tegra_fuse/parameters/tegra_chip_id
+    for field in sys_vendor product_name product_family; do
+        tell "dmi_$field" "sys/class/dmi/id/$field"
+    done
+}
+
+gpus() {
+    section gpus
+    if [ -d sys/bus/pci/devices ]; then say bus pci; fi
+    for device in sys/bus/pci/devices/*; do
+        line "$device/vendor"
+        [ "$line" = 0x10de ] || continue
+        line "$device/class"
+        case $line in
+            0x0300* | 0x0302* | 0x0380*) kind=gpu ;;
+            0x0680*) kind=nvswitch ;;
+            *) continue ;;
+        esac
+        line "$device/device"
+        ids=$line
+        line "$device/subsystem_vendor"
+        ids="$ids $line"
+        line "$device/subsystem_device"
+        say "$kind" "${device##*/} $ids:$line $(readlink "$device/driver")"
+    done
+    variable=sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+    # Four bytes of attributes come first, then 0 or 1.
+    if [ -r "$variable" ]; then
+        say secure_boot "$(od -An -t u1 -j4 -N1 "$variable" 2>/dev/null | tr -d ' \n')"
+    elif [ -d sys/firmware/efi ]; then
+        say unread "Secure Boot: its EFI variable is not readable"
+    else
+        say secure_boot none
+    fi
+}
+
+driver() {
+    section driver
+    tell loaded sys/module/nvidia/version
+    tell nvrm proc/driver/nvidia/version
+    for image in boot/vmlinuz-*; do
+        if [ -e "$image" ]; then say vmlinuz "${image#boot/vmlinuz-}"; fi
+    done
+    for modules in lib/modules/*; do
+        [ -d "$modules" ] || continue
+        kernel=${modules##*/}
+        say modules "$kernel"
+        if [ -e "$modules/build" ]; then say headers "$kernel"; fi
+        limited modinfo -k "$kernel" nvidia 2>/dev/null | while read -r field value; do
+            case $field in version: | license:) say "disk_${field%:}" "$kernel $value" ;; esac
+        done
+    done
+    for folder in usr/lib usr/lib64 usr/lib/*-linux-gnu* usr/lib/*-linux-gnu*/nvidia \
+        usr/lib/*-linux-gnu*/nvidia/current; do
+        for library in "$folder"/libnvidia-ml.so.*.* "$folder"/libcuda.so.*.*; do
+            if [ -e "$library" ]; then say library "/$library"; fi
+        done
+        if [ -L "$folder/libnvidia-ml.so.1" ]; then
+            say linked "$(readlink "$folder/libnvidia-ml.so.1")"
+        fi
+    done
+}
+
+display() {
+    section display
+    for unit in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
+        if [ -L "$unit/default.target" ]; then
+            say default_target "$(readlink "$unit/default.target")"
+            break
+        fi
+    done
+    if [ -L etc/systemd/system/display-manager.service ]; then
+        say display_manager "$(readlink etc/systemd/system/display-manager.service)"
+    fi
+    for status in sys/class/drm/card*-*/status; do
+        line "$status"
+        if [ "$line" = connected ]; then
+            status=${status%/status}
+            say connected "${status##*/}"
+        fi
+    done
+}
+
+sshd_settings() {
+    section sshd
+    keys='x11forwarding|x11displayoffset|printmotd|printlastlog|tcpkeepalive'
+    if [ -r etc/ssh/sshd_config ]; then
+        say main readable
+    elif [ -e etc/ssh/sshd_config ]; then
+        say unread "/etc/ssh/sshd_config: not readable"
+    fi
+    grep -n -i -E "^[[:space:]]*(include|match|$keys)([[:space:]=]|\$)" etc/ssh/sshd_config \
+        etc/ssh/sshd_config.d/*.conf /dev/null 2>/dev/null | each config
+    for path in usr/bin/xauth usr/local/bin/xauth; do
+        if [ -e "$path" ]; then say xauth "/$path"; fi
+    done
+    # Some versions of sshd insist on being called by their full path.
+    sshd=$(command -v sshd) || return 0
+    limited "$sshd" -V 2>&1 | each version
+    limited "$sshd" -T 2>/dev/null | grep -E "^($keys) " | each effective
+}
+
+cameras() {
+    section cameras
+    for node in dev/video*; do
+        [ -e "$node" ] || continue
+        about=sys/class/video4linux/${node##*/}
+        line "$about/index"
+        index=${line:--}
+        line "$about/name"
+        say camera "/$node $index $line"
+    done
+    for link in dev/v4l/by-id/*; do
+        if [ -L "$link" ]; then say camera_link "$(readlink "$link") /$link"; fi
+    done
+}
+
+# Packages of interest, and every package that is held or not in order ("iF", "iU", "..R").
+dpkg_packages() {
+    has dpkg-query || return 0
+    say architecture "$(limited dpkg --print-architecture 2>/dev/null)"
+    names='nvidia|libnvidia|libcuda1|cuda-|libcuda|nvlsm|firmware-nvidia|linux-(modules|objects|signatures)-nvidia'
+    names="$names|xserver-xorg-video-nvidia|docker|containerd|runc|moby-|podman-docker|linux-headers-|xauth|curl"
+    names="$names|ca-certificates|gpg|gnupg|kmod|dkms|openssh-server"
+    # shellcheck disable=SC2016
+    limited dpkg-query -W -f='${db:Status-Abbrev}|${Package}|${Version}\n' 2>/dev/null |
+        grep -E "^(h|.[HUFWt]|..R)|^.i.\\|($names)" | each dpkg
+    say dpkg_read yes
+}
+
+rpm_packages() {
+    has rpm || return 0
+    limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'nvlsm*' \
+        'docker*' 'containerd*' 'runc' 'moby*' 'podman-docker' 'kernel-devel*' 'kernel-headers' 'xorg-x11-xauth' \
+        'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' 2>/dev/null | each rpm
+}
+
+# Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks.
+lock_holder() {
+    inodes=$(ls -i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock 2>/dev/null | tr '\n' ' ')
+    if [ -z "$inodes" ] || [ ! -r proc/locks ]; then return 0; fi
+    while read -r _ kind _ _ pid place _; do
+        if [ "$kind" = '->' ]; then continue; fi
+        case " $inodes" in
+            *" ${place##*:} "*) line "proc/$pid/comm" && say lock "$pid $line" ;;
+        esac
+    done <proc/locks
+}
+
+packages() {
+    section packages
+    for command in apt-get dnf zypper; do
+        if has "$command"; then say manager "$command"; fi
+    done
+    for command in curl gpg modinfo; do
+        if has "$command"; then say tool "$command"; fi
+    done
+    dpkg_packages
+    rpm_packages
+    lock_holder
+    text etc/apt/sources.list
+    for file in etc/apt/sources.list.d/*.list etc/apt/sources.list.d/*.sources; do text "$file"; done
+    sha256sum etc/apt/keyrings/* usr/share/keyrings/* 2>/dev/null | each keyring
+}
+
+# Whether asking Docker is safe: a client that talks to a socket of systemd would start a daemon that is stopped.
+docker_answers() {
+    has docker || return 1
+    if line run/docker.pid && line "proc/$line/comm" && [ "$line" = dockerd ]; then return 0; fi
+    [ -e run/docker.sock ] || [ -e var/run/docker.sock ] || return 1
+    [ -e snap/bin/docker ] || [ ! -e run/systemd/system ] || case $docker_link in */docker-desktop/*) ;; *) false ;; esac
+}
+
+docker_state() {
+    info=$(limited docker info --format '{{json .}}' 2>/dev/null)
+    say info "$info"
+    case $info in
+        *'"ServerVersion":"'[0-9]*) ;;
+        *)
+            say unread "docker: the daemon did not answer $(id -un)"
+            return 0
+            ;;
+    esac
+    root=${info#*'"DockerRootDir":"'}
+    root=${root%%'"'*}
+    if running=$(limited docker ps -q --no-trunc 2>/dev/null); then
+        say listed containers
+        # shellcheck disable=SC2086
+        [ -z "$running" ] || limited docker inspect --type container \
+            --format '{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}}' $running 2>/dev/null | each running
+    fi
+    if images=$(limited docker image ls --digests --no-trunc \
+        --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}' 2>/dev/null); then
+        say listed images
+        [ -z "$images" ] || printf '%s\n' "$images" | each image
+    fi
+}
+
+docker_engine() {
+    section docker
+    root=/var/lib/docker
+    docker_link=$(readlink usr/bin/docker)
+    say link "$docker_link"
+    text etc/docker/daemon.json
+    text var/snap/docker/current/config/daemon.json
+    text etc/default/docker
+    for unit in etc/systemd/system lib/systemd/system usr/lib/systemd/system; do
+        if [ -e "$unit/docker.service" ] && [ -e run/systemd/system ]; then
+            say unit "$(limited systemctl show -p ExecStart docker.service 2>/dev/null)"
+            break
+        fi
+    done
+    if docker_answers; then
+        say running yes
+        docker_state
+    elif has docker; then
+        limited docker --version 2>/dev/null | each client
+    fi
+    for folder in "${root#/}" var/lib/docker var/lib; do
+        [ -d "$folder" ] || continue
+        limited df -Pk "$folder" 2>/dev/null | each free
+        break
+    done
+    for path in usr/bin usr/local/bin usr/local/nvidia/toolkit; do
+        path=$path/nvidia-container-runtime
+        if [ -e "$path" ]; then say runtime "/$path"; fi
+    done
+    for spec in etc/cdi/*.yaml etc/cdi/*.json var/run/cdi/*.yaml var/run/cdi/*.json; do
+        if [ -e "$spec" ]; then say cdi "/$spec"; fi
+    done
+}
+
+{
+    section 'gpu-host-probe 1'
+    host
+    marks
+    board
+    gpus
+    driver
+    display
+    sshd_settings
+    cameras
+    packages
+    docker_engine
+    section end
+} | tr -c '\11\12\40-\176' '?'
+exit 0
