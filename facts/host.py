@@ -1,7 +1,7 @@
 """The host's facts for pyinfra: one probe, one SSH round trip, one record; and views of its parts.
 
 ``pyinfra INVENTORY fact facts.host.HostProbe`` prints everything as JSON, ``facts.host.Jetson`` and the other
-views one part. Every view runs the probe again: code should ask for ``HostProbe`` once and pass the record on.
+views one part. Every view runs the probe again: code asks for ``HostProbe`` once and passes the record on.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class PlatformKind(StrEnum):
 class Platform:
     """The kind of machine, with the readings that say so, and the maker's product whose driver is not ours.
 
-    A container without an init (PID 1 is an ordinary program) is CONTAINER and is not provisioned; one that boots
-    an init (LXD, Incus, systemd-nspawn) is a machine of its own and is classified by what it shows as hardware.
+    A container without an init (PID 1 is an ordinary program) is CONTAINER and is not provisioned; one that
+    boots an init (LXD, Incus, systemd-nspawn) is a machine of its own, classified by the hardware it shows.
     """
 
     kind: PlatformKind

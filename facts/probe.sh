@@ -226,7 +226,7 @@ rpm_packages() {
 
 # Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks.
 lock_holder() {
-    inodes=$(ls -i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock 2>/dev/null | tr '\n' ' ')
+    inodes=$(stat -c %i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock 2>/dev/null | tr '\n' ' ')
     if [ -z "$inodes" ] || [ ! -r proc/locks ]; then return 0; fi
     while read -r _ kind _ _ pid place _; do
         if [ "$kind" = '->' ]; then continue; fi

@@ -1,7 +1,7 @@
 """Windows Subsystem for Linux.
 
-Sources: microsoft/WSL (``/init`` registers the binfmt entry WSLInterop and makes /run/WSL), kernel strings pasted
-in its issues: ``4.4.0-19041-Microsoft`` is WSL 1, ``…-microsoft-standard[-WSL2]`` is WSL 2.
+Sources: microsoft/WSL (``/init`` registers the binfmt entry WSLInterop and makes /run/WSL), kernel strings
+pasted in its issues: ``4.4.0-19041-Microsoft`` is WSL 1, ``…-microsoft-standard[-WSL2]`` is WSL 2.
 """
 
 from __future__ import annotations
