@@ -52,7 +52,8 @@ build_venv() {
     rm -rf .venv
     "$python" -m venv .venv
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes \
-        -r requirements-dev.txt
+        -r requirements-dev.txt ||
+        fail "pip could not fill .venv (see above). It needs a package index: PyPI, or the mirror that pip is configured for."
     wanted_stamp >.venv/ready # last: without it an interrupted environment is made again
 }
 
