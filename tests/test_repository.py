@@ -237,6 +237,11 @@ def lines_with(words: set[str], *, below: Path = ROOT) -> list[str]:
     return found
 
 
+def assert_none(broken: list[str]) -> None:
+    """Fail with one line for each breach of a rule."""
+    assert not broken, "\n".join(["", *broken])
+
+
 def test_the_tree_is_found() -> None:
     """Without files every other test here would pass on nothing."""
     paths = {source.path for source in sources()}
@@ -255,7 +260,7 @@ def test_imports_run_one_way(title: str) -> None:
         for line, imported in imported_modules(source)
         if is_below(imported, rule.forbidden)
     ]
-    assert broken == []
+    assert_none(broken)
 
 
 def test_import_names_are_resolved() -> None:
@@ -274,7 +279,7 @@ def test_public_names_have_docstrings() -> None:
         for line, name, has_docstring in public_names(source)
         if not has_docstring
     ]
-    assert missing == []
+    assert_none(missing)
 
 
 def test_functions_are_typed() -> None:
@@ -284,7 +289,7 @@ def test_functions_are_typed() -> None:
         for function in functions(source)
         if (parts := untyped_parts(function))
     ]
-    assert untyped == []
+    assert_none(untyped)
 
 
 def test_functions_are_short_and_name_their_arguments() -> None:
@@ -298,12 +303,14 @@ def test_functions_are_short_and_name_their_arguments() -> None:
                 broken.append(
                     f"{source.path}:{function.lineno} {function.name} takes **{function.args.kwarg.arg}"
                 )
-    assert broken == []
+    assert_none(broken)
 
 
 def test_modules_are_short() -> None:
     lengths = {source.path: len(source.text.splitlines()) for source in sources()}
-    assert {path: length for path, length in lengths.items() if length > MAX_MODULE_LINES} == {}
+    assert_none(
+        [f"{path} has {length} lines" for path, length in lengths.items() if length > MAX_MODULE_LINES]
+    )
 
 
 def test_readme_is_short() -> None:
@@ -320,7 +327,7 @@ def test_the_product_knows_no_sandbox() -> None:
 def test_no_registry_host_of_this_machine_is_written_down() -> None:
     hosts = registry_hosts(configured_registries())
     assert hosts, "pip alone has a default index: nothing was read"
-    assert lines_with(hosts) == []
+    assert_none(lines_with(hosts))
 
 
 def test_registry_hosts_are_read_from_urls() -> None:
@@ -329,7 +336,7 @@ def test_registry_hosts_are_read_from_urls() -> None:
 
 
 def test_this_checkouts_path_is_not_written_down() -> None:
-    assert lines_with({f"{ROOT}/".lower()}) == []
+    assert_none(lines_with({f"{ROOT}/".lower()}))
 
 
 def test_catalogue_rows_are_dated() -> None:
@@ -340,7 +347,7 @@ def test_catalogue_rows_are_dated() -> None:
         for name, row in catalogue_rows("", tomllib.loads(path.read_text(encoding="utf-8")))
         if not is_dated(row)
     ]
-    assert undated == []
+    assert_none(undated)
 
 
 def test_every_kind_of_catalogue_row_is_seen() -> None:
@@ -360,6 +367,6 @@ def test_the_lock_covers_the_project() -> None:
     outside = [
         str(need) for need in wanted if not need.specifier.contains(pins.get(need.name, ""), prereleases=True)
     ]
-    assert outside == []
+    assert_none(outside)
     assert set(pins) == set(re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)), "a pin without hashes"
     assert not re.search(r"https?:|^\s*--(?:extra-)?index-url|--find-links[ =]/", lock, re.MULTILINE)
