@@ -224,7 +224,7 @@ def registry_hosts(configuration: str) -> set[str]:
 
 
 def lines_with(pattern: str, *, below: Path = ROOT) -> list[str]:
-    """``file:line match`` for each match of a regular expression in the files, lower-cased, and in their names."""
+    """``file:line match`` for each match of a regular expression in the lower-cased files and their names."""
     found = []
     for path in repository_files():
         if not path.is_relative_to(below):
