@@ -239,7 +239,7 @@ class Host:
     name: str = ""
     time: int = 0
     boot: str = ""  # kernel boot id and PID 1's start time: changes with every boot, of a container too
-    user: str = ""
+    user: str = ""  # who logged in, before any sudo
     elevated: bool = False  # the probe ran as root
     unread: tuple[str, ...] = ()  # what could not be read, and why
     platform: Platform = field(default_factory=lambda: Platform(PlatformKind.OTHER, (), ""))

@@ -47,6 +47,7 @@ host() {
     say release "$(uname -r)"
     say time "$(date +%s)"
     say id "$(id)"
+    say login "${SUDO_USER:-}"
     tell name proc/sys/kernel/hostname
     tell boot_id proc/sys/kernel/random/boot_id
     if line proc/1/stat; then say pid1_stat "${line##*) }"; fi

@@ -23,9 +23,10 @@ def pid1_start(answer: Answer) -> str:
 
 
 def user_of(answer: Answer) -> tuple[int | None, str]:
-    """The user id and name that the probe ran under, from ``id``."""
+    """The user id that the probe ran under, and the name of the user who logged in (before sudo)."""
     match = re.match(r"uid=(\d{1,10})(?:\(([^)]*)\))?", answer.first("host", "id") or "")
-    return (int(match[1]), match[2] or match[1]) if match else (None, "")
+    login = answer.first("host", "login")
+    return (int(match[1]), login or match[2] or match[1]) if match else (None, "")
 
 
 def read_os(answer: Answer) -> Os:

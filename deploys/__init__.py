@@ -1,0 +1,1 @@
+"""The collection: files here are run by pyinfra, packages below are imported by them."""

@@ -1,0 +1,78 @@
+"""How our commands become root on a host, with no secret in a process list, a log or a file there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyinfra.api.command import StringCommand
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput
+
+from deploys.planning.settings import Problem, Settings
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+
+
+@dataclass(frozen=True)
+class Access:
+    """root: logged in as root. password: for sudo, sent on standard input; None: sudo asks for none.
+
+    pyinfra's own sudo arguments are not used: they put the password into the remote shell's command line.
+    """
+
+    root: bool
+    password: str | None = field(default=None, repr=False)
+
+    def command(self, script: str, *arguments: str, stdin: str = "") -> StringCommand:
+        """One remote command: ``script`` (sh text) as root with ``arguments``, ``stdin`` on its standard input."""
+        words = ["sh", "-c", script, "gpu-hosts", *arguments]
+        lines = stdin.splitlines()
+        if not self.root and self.password is None:
+            words = ["sudo", "-n", "-H", "--", *words]
+        elif not self.root:
+            words = ["sudo", "-S", "-k", "-p", "", "-H", "--", *words]
+            lines = [self.password or "", *lines]
+        return StringCommand(shlex.join(words), _stdin=lines)
+
+
+def run_now(connector: BaseConnector, command: StringCommand) -> tuple[bool, CommandOutput]:
+    """Run a command made by ``Access`` outside any operation. Returns success and output."""
+    return connector.run_shell_command(command, False, False, **command.connector_arguments)
+
+
+def load_script(*names: str) -> str:
+    """The text of templates put together, ``lib.sh`` first."""
+    return "\n".join((TEMPLATES / f"{name}.sh").read_text() for name in ("lib", *names))
+
+
+def load_detached(*names: str) -> str:
+    """The same, wrapped to run to its end without the SSH connection. Its first argument is the area's name."""
+    return load_script("detach").replace("@SCRIPT@", load_script(*names))
+
+
+def read_password(settings: Settings, given: object) -> str | Problem | None:
+    """The sudo password: ``given`` (pyinfra's own ``_sudo_password`` data), or from where the settings say."""
+    if isinstance(given, str) and given:
+        return given
+    if settings.sudo_password_env:
+        return os.environ.get(settings.sudo_password_env) or Problem(
+            "sudo_password_env", f"the environment variable {settings.sudo_password_env} is not set"
+        )
+    if settings.sudo_password_file:
+        return _read_password_file(Path(settings.sudo_password_file).expanduser())
+    return None
+
+
+def _read_password_file(path: Path) -> str | Problem:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text().rstrip("\n")
+    except OSError as error:
+        return Problem("sudo_password_file", f"{path} cannot be read: {error.strerror}")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Problem("sudo_password_file", f"{path} can be read by others (mode {mode & 0o777:04o}); chmod 600 it")
+    return text or Problem("sudo_password_file", f"{path} is empty")

@@ -1,0 +1,36 @@
+"""Docker's configuration and images, and the proof in a container."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.operation import operation
+
+from deploys.areas.access import Access, load_detached
+from deploys.planning.images import parse_reference
+from deploys.planning.records import DaemonPlan, ImagesPlan, ProofPlan
+
+
+@operation()
+def change_daemon_json(plan: DaemonPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Swap daemon.json as one transaction on the host, which ends committed or rolled back."""
+    yield access.command(load_detached("daemon_json"), "daemon-json", plan.found, *plan.runtimes, stdin=plan.text or "")
+
+
+@operation()
+def pull_images(plan: ImagesPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Pull the missing images, by digest where the reference has one."""
+    words: list[str] = []
+    for image in plan.pull:
+        reference = parse_reference(image)
+        tagged = f"{reference.name}:{reference.tag}" if reference.digest and reference.tag else ""
+        words += [reference.pinned, tagged]
+    yield access.command(load_detached("images_pull"), "images", *words)
+
+
+@operation()
+def prove_gpu(plan: ProofPlan, driver: str, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Initialise CUDA in a container and record it on the host. ``driver``: "" for the loaded module's version."""
+    pinned = parse_reference(plan.image).pinned
+    yield access.command(load_detached("gpu_proof"), "proof", plan.image, pinned, plan.mechanism, driver)

@@ -1,0 +1,154 @@
+"""A run, on one host: plan it, say what was decided, emit what differs, end with the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyinfra import logger
+from pyinfra.api.operation import OperationMeta
+from pyinfra.api.state import State
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.context import host, state
+
+from deploys.areas.access import Access
+from deploys.areas.closing import open_table, record
+from deploys.areas.connection import tune
+from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
+from deploys.areas.packages import add_repositories, install_driver, install_packages, start_docker
+from deploys.areas.reboot import reboot_if_due
+from deploys.areas.session import Session, open_session
+from deploys.areas.sshd import set_x11_options
+from deploys.areas.verdict import conclude, verdict
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.check import Verdict
+from deploys.planning.driver import is_ours
+from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
+from deploys.planning.proof import driver_identity
+from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.report import describe_plan, make_row
+
+
+def provision(areas: frozenset[Area] = ALL_AREAS) -> None:
+    """Bring ``areas`` of the current host to what its settings wish."""
+    plan, session = _prepare(areas)
+    sshd = _emit_sshd(plan, session.access)
+    host_steps = _emit_packages(plan, session.access) + _emit_docker(plan, session.access)
+    reboot = _emit_reboot(plan, session.access, after=host_steps)
+    proof = _emit_proof(plan, session, after=host_steps + reboot) if plan.proof.run else []
+    _emit_verdict(plan, session, sshd + host_steps + reboot + proof)
+
+
+def verify() -> None:
+    """Change nothing: compare the current host with what its settings wish, and prove its GPU again."""
+    plan, session = _prepare(ALL_AREAS)
+    proof = [] if plan.proof.skipped else _emit_proof(plan, session, after=[])
+    _emit_verdict(plan, session, proof)
+
+
+def _prepare(areas: frozenset[Area]) -> tuple[Plan, Session]:
+    _keep_going()
+    open_table(state)
+    tune(host)
+    session, problems = open_session(host)
+    plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas)
+    refused = plan.refusals
+    for line in describe_plan(plan, session.facts):
+        host.log(line, log_func=logger.warning if refused and line.startswith("refused") else logger.info)
+    record(make_row(host.name, plan, session.facts, verdict="refused" if refused else "planned"))
+    return plan, session
+
+
+def _keep_going() -> None:
+    """One failed host must not stop the others: pyinfra without -y would ask after each, and die without a terminal."""
+    if state.should_raise_failed_hosts:
+        state.should_raise_failed_hosts = _never
+
+
+def _never(_: State) -> bool:
+    return False
+
+
+def _plan(session: Session, areas: frozenset[Area]) -> Plan:
+    """make_plan, with any mistake of ours turned into this host's refusal: an exception would abort every host."""
+    is_controller = isinstance(host.connector, LocalConnector)
+    try:
+        return make_plan(session.settings, session.facts, load_catalogue(), areas=areas, is_controller=is_controller)
+    except Exception as error:
+        logger.debug("planning %s failed", host.name, exc_info=True)
+        return refused_plan(
+            Refusal(
+                Area.HOST,
+                "this host could not be planned for: a mistake of ours",
+                repr(error),
+                "please report it, with --debug",
+            )
+        )
+
+
+# Steps fail softly (`_ignore_errors`): what does not depend on them goes on, and the verdict fails the host at the end.
+# Their order and names are constant: pyinfra merges hosts' steps by the line they are emitted from.
+
+
+def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
+    if not plan.sshd.drop_in:
+        return []
+    return [set_x11_options(name="Set sshd's X11 options", plan=plan.sshd, access=access, _ignore_errors=True)]
+
+
+def _emit_packages(plan: Plan, access: Access) -> list[OperationMeta]:
+    steps = []
+    if plan.driver.packages or plan.package_groups:
+        name = "Add repositories and refresh package lists"
+        steps.append(add_repositories(name=name, repositories=plan.repositories, access=access, _ignore_errors=True))
+    if plan.driver.packages:
+        name = "Install the NVIDIA driver"
+        steps.append(install_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
+    if plan.package_groups:
+        name = "Install Docker, toolkit and tools"
+        steps.append(install_packages(name=name, plan=plan, access=access, _ignore_errors=True))
+    return steps
+
+
+def _emit_docker(plan: Plan, access: Access) -> list[OperationMeta]:
+    steps = []
+    if plan.docker.start:
+        steps.append(start_docker(name="Start Docker", access=access, _ignore_errors=True))
+    if plan.daemon.text is not None:
+        name = "Register the nvidia runtime in daemon.json"
+        steps.append(change_daemon_json(name=name, plan=plan.daemon, access=access, _ignore_errors=True))
+    if plan.images.pull:
+        steps.append(pull_images(name="Pull images", plan=plan.images, access=access, _ignore_errors=True))
+    return steps
+
+
+def _emit_reboot(plan: Plan, access: Access, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    if not (plan.reboot.due and plan.reboot.allowed):
+        return []
+    return [
+        reboot_if_due(
+            name="Reboot if the driver needs it", access=access, _ignore_errors=True, _if=_all_succeeded(after)
+        )
+    ]
+
+
+def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    # Where a package installs the driver, its version is known only on the host, after the reboot.
+    driver = "" if is_ours(session.facts) else driver_identity(session.facts) or ""
+    name = "Prove the GPU in a container"
+    access = session.access
+    return [
+        prove_gpu(
+            name=name, plan=plan.proof, driver=driver, access=access, _ignore_errors=True, _if=_all_succeeded(after)
+        )
+    ]
+
+
+def _all_succeeded(steps: list[OperationMeta]) -> Callable[[], bool]:
+    return lambda: all(step.did_succeed() for step in steps)
+
+
+def _emit_verdict(plan: Plan, session: Session, steps: list[OperationMeta]) -> None:
+    """The last step. A host that needed nothing and is right gets none: its run was one exec and no operation."""
+    if not steps and conclude(host, plan, session.facts) is not Verdict.BAD:
+        return
+    verdict(name="Ask again and judge", plan=plan, session=session, steps=tuple(steps))

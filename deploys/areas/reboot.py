@@ -1,0 +1,62 @@
+"""Reboot: only where the loaded driver still differs from the one on disk, and confirmed by PID 1's start time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from pyinfra import logger
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
+from pyinfra.api.host import Host
+from pyinfra.api.operation import operation
+from pyinfra.api.state import State
+
+from deploys.areas.access import Access, run_now
+from deploys.areas.connection import reconnect
+
+PATIENCE = 600  # seconds; servers with much memory take minutes in their firmware
+# /proc/uptime and boot_id are the kernel's, and a container has its host's: PID 1's start time is its own.
+START_TIME = "cut -d ' ' -f 22 /proc/1/stat"
+IS_DUE = '[ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$(modinfo -F version nvidia 2>/dev/null | head -n 1)" ]'
+# sshd answers before the other services are up; a degraded system (exit 1) is up, too.
+SETTLED = "timeout 120 systemctl is-system-running --wait >/dev/null 2>&1"
+# Detached, so that the command returns before the connection dies.
+REBOOT = "( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &"
+
+
+@operation()
+def reboot_if_due(access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Reboot and wait until the host is back, unless the driver could be loaded without."""
+    yield FunctionCommand(reboot_and_wait, (access,), {})
+
+
+def reboot_and_wait(state: State, host: Host, access: Access) -> bool:
+    """Do it. Returns False, with the reason logged, where the host does not come back rebooted."""
+    due, _ = run_now(host.connector, access.command(IS_DUE))
+    if not due:
+        host.log("no reboot: the installed driver is the loaded one")
+        return True
+    before = _start_time(host, access)
+    run_now(host.connector, access.command(REBOOT))
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        time.sleep(2)
+        if reconnect(host, within=PATIENCE) and _start_time(host, access) not in (None, before):
+            run_now(host.connector, access.command(SETTLED))
+            return True
+    host.log(
+        "the host did not come back from its reboot\n"
+        f"  seen: no login to a newly started system within {PATIENCE} s\n  to do: look at its console",
+        log_func=logger.error,
+    )
+    return False
+
+
+def _start_time(host: Host, access: Access) -> str | None:
+    """PID 1's start time, or None where the connection dies under the question, by whatever error."""
+    try:
+        ok, output = run_now(host.connector, access.command(START_TIME))
+    except Exception as error:
+        logger.debug("no answer from %s: %s", host.name, error)
+        return None
+    return output.stdout if ok else None

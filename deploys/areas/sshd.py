@@ -1,0 +1,49 @@
+"""sshd: a drop-in that takes itself back unless a new login confirms it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import logger
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.host import Host as PyinfraHost
+from pyinfra.api.operation import operation
+from pyinfra.api.state import State
+
+from deploys.areas.access import Access, load_detached, load_script, run_now
+from deploys.areas.connection import close
+from deploys.planning.records import SshdPlan
+from deploys.planning.sshd import DROP_IN
+
+PATIENCE = 60  # seconds the host waits for the confirming login
+
+
+@operation()
+def set_x11_options(plan: SshdPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Write the drop-in, reload, then log in anew and confirm: all in one operation, so that no other host's
+    slowness falls between the change and its confirmation."""
+    expected = [f"{name}={value}" for name, value in plan.expected]
+    script = load_detached("sshd_x11")
+    yield access.command(script, "sshd", DROP_IN, str(PATIENCE), *expected, stdin=plan.drop_in or "")
+    yield FunctionCommand(confirm_by_new_login, (access,), {})
+
+
+def confirm_by_new_login(state: State, host: PyinfraHost, access: Access) -> bool:
+    """Open a second connection as the inventory describes it, and confirm over that one. False where it fails."""
+    connector = type(host.connector)(state, host)
+    try:
+        connector.connect()
+        confirmed, output = run_now(connector, access.command(load_script("sshd_confirm")))
+        seen = output.output
+    except ConnectError as error:
+        confirmed, seen = False, str(error)
+    finally:
+        close(connector)
+    if not confirmed:
+        host.log(
+            "a new login failed after the change of sshd\n"
+            f"  seen: {seen}\n  to do: nothing at once: the host takes the change back within {PATIENCE} s",
+            log_func=logger.error,
+        )
+    return confirmed

@@ -1,0 +1,69 @@
+"""The end of every run: ask the host again, compare with the plan, and fail the host where the answer is bad."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+
+from pyinfra import logger
+from pyinfra.api.host import Host as PyinfraHost
+from pyinfra.api.operation import OperationMeta, operation
+from pyinfra.context import host, state
+
+from deploys.areas.closing import record
+from deploys.areas.session import Session, probe
+from deploys.planning.check import Finding, Verdict, check, sum_up
+from deploys.planning.records import Area, Plan
+from deploys.planning.report import describe_findings, make_row
+from facts.model import Host
+
+
+@operation()
+def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> Generator[str, None, None]:
+    """Fail the host where anything is bad, was refused, or failed on the way.
+
+    While planning it shows what is bad already. Afterwards the host is probed again, unless no step of it ran.
+    """
+    if not state.is_executing:
+        yield from _fail([str(refusal) for refusal in plan.refusals] if steps else _bad(plan, session.facts))
+        return
+    ran = [step for step in steps if _ran(step)]
+    facts = probe(host, session.access) if ran else session.facts
+    if conclude(host, plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
+        yield from _fail(_bad(plan, facts) or ["a step of this run failed, see above"])
+
+
+def conclude(host: PyinfraHost, plan: Plan, facts: Host, *, has_failed: bool = False) -> Verdict:
+    """Log the findings, put the host's line into the closing table, and return the verdict."""
+    findings = _check(plan, facts)
+    for line in describe_findings(findings):
+        host.log(line, log_func=logger.error if line.startswith(Verdict.BAD) else logger.info)
+    answer = Verdict.BAD if has_failed else sum_up(findings)
+    record(make_row(host.name, plan, facts, verdict=answer))
+    return answer
+
+
+def _check(plan: Plan, facts: Host) -> tuple[Finding, ...]:
+    """check, with any mistake of ours turned into a bad finding: an exception would abort every host."""
+    try:
+        return check(plan, facts)
+    except Exception as error:
+        logger.debug("checking %s failed", host.name, exc_info=True)
+        return (
+            Finding(Area.HOST, Verdict.BAD, f"it could not be judged: {error!r}", "please report it, with --debug"),
+        )
+
+
+def _bad(plan: Plan, facts: Host) -> list[str]:
+    return [str(finding) for finding in _check(plan, facts) if finding.verdict is Verdict.BAD]
+
+
+def _ran(step: OperationMeta) -> bool:
+    """Whether any command of it ran. `did_change` would miss one that failed half-way and changed the host too."""
+    return step.is_complete() and step.executed
+
+
+def _fail(lines: list[str]) -> Generator[str, None, None]:
+    if lines:
+        text = "\n".join(lines)
+        yield f"printf '%s\\n' {shlex.quote(text)} >&2; exit 1"

@@ -1,0 +1,1 @@
+"""What should be: pure functions from settings, a host's facts and the catalogue to a plan."""

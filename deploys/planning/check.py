@@ -1,0 +1,213 @@
+"""A host as it is now against what was planned: good, bad or unknown. What was not looked at is never good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deploys.planning.driver import is_ours
+from deploys.planning.images import is_present
+from deploys.planning.proof import driver_identity, stale_because
+from deploys.planning.records import Area, Plan
+from facts.model import Host, PlatformKind
+
+
+class Verdict(StrEnum):
+    """The three answers, and what a plan that was not carried out leaves open."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer, with the reading it rests on and, where it is not good, what to do."""
+
+    area: Area
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.area}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    """Findings for every area that was planned, refused areas included (bad) and those skipped for them (unknown)."""
+    if plan.host:
+        return (Finding(Area.HOST, Verdict.BAD, plan.host.brief, plan.host.remedy),)
+    checks = {
+        Area.SSHD: _check_sshd,
+        Area.DRIVER: _check_driver,
+        Area.DOCKER: _check_docker,
+        Area.TOOLKIT: _check_toolkit,
+        Area.DAEMON: _check_daemon,
+        Area.IMAGES: _check_images,
+        Area.REBOOT: _check_reboot,
+        Area.PROOF: _check_proof,
+    }
+    findings: list[Finding] = []
+    for area, area_plan in plan.areas:
+        if area_plan.refusal:
+            findings.append(Finding(area, Verdict.BAD, area_plan.refusal.brief, area_plan.refusal.remedy))
+        elif area_plan.skipped:
+            findings.append(Finding(area, Verdict.UNKNOWN, f"skipped: it needs {area_plan.skipped}"))
+        else:
+            findings.extend(checks[area](plan, host))
+    return tuple(findings)
+
+
+def sum_up(findings: tuple[Finding, ...]) -> Verdict:
+    """Bad if anything is bad, else unknown if anything is unknown (or nothing was looked at), else good."""
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.BAD in verdicts:
+        return Verdict.BAD
+    return Verdict.UNKNOWN if Verdict.UNKNOWN in verdicts or not verdicts else Verdict.GOOD
+
+
+def _good(area: Area, text: str) -> tuple[Finding, ...]:
+    return (Finding(area, Verdict.GOOD, text),)
+
+
+def _bad(area: Area, text: str, remedy: str) -> tuple[Finding, ...]:
+    return (Finding(area, Verdict.BAD, text, remedy),)
+
+
+def _unknown(area: Area, text: str, remedy: str) -> tuple[Finding, ...]:
+    return (Finding(area, Verdict.UNKNOWN, text, remedy),)
+
+
+def _check_sshd(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    if not plan.sshd.expected:
+        return ()
+    in_force = dict(host.sshd.effective or ())
+    wrong = [
+        f"{name} is {in_force.get(name, 'unset')}" for name, value in plan.sshd.expected if in_force.get(name) != value
+    ]
+    if wrong:
+        return _bad(Area.SSHD, ", ".join(wrong), "another file of /etc/ssh wins; see `sshd -T` on the host")
+    return _good(Area.SSHD, "all five X11 options are in force")
+
+
+def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    if not is_ours(host):
+        return _check_makers_driver(host)
+    if plan.driver.branch is None:
+        return ()
+    driver = host.driver
+    if driver.disk_version is None or driver.library_version is None:
+        seen = f"module {driver.disk_version or 'missing'}, library {driver.library_version or 'missing'}"
+        return _bad(
+            Area.DRIVER, f"the driver is not installed whole: {seen}", "run deploys/driver.py again and read its output"
+        )
+    if driver.disk_version.split(".")[0] != plan.driver.branch:
+        return _bad(
+            Area.DRIVER,
+            f"branch {plan.driver.branch} was planned, {driver.disk_version} is there",
+            "see apt-cache policy",
+        )
+    if driver.disk_version != driver.library_version:
+        text = f"module {driver.disk_version} and library {driver.library_version} differ"
+        return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")
+    if driver.loaded_version != driver.disk_version:
+        text = f"{driver.disk_version} is installed, {driver.loaded_version or 'none'} is loaded"
+        return _bad(Area.DRIVER, text, "reboot the host")
+    return _good(Area.DRIVER, f"{driver.disk_version} is loaded, on disk and in the library")
+
+
+def _check_makers_driver(host: Host) -> tuple[Finding, ...]:
+    if host.platform.kind is PlatformKind.WSL2:
+        if host.wsl and host.wsl.gpu_device and host.wsl.lib_directory:
+            return _good(Area.DRIVER, "Windows offers its driver: /dev/dxg and /usr/lib/wsl/lib/libcuda.so.1")
+        return _bad(
+            Area.DRIVER,
+            "Windows offers no NVIDIA driver here",
+            "install NVIDIA's driver in Windows, then wsl --shutdown",
+        )
+    if host.jetson:
+        return _good(
+            Area.DRIVER,
+            f"L4T {host.jetson.l4t or '(release unknown)'} and its {len(host.jetson.packages)} packages left alone",
+        )
+    return _good(Area.DRIVER, f"{host.platform.hands_off}: left alone")
+
+
+def _check_docker(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    if host.docker.running:
+        return _good(Area.DOCKER, f"Docker {host.docker.server_version} runs")
+    if not host.docker.installed:
+        return _bad(Area.DOCKER, "Docker is not installed", "run deploys/docker.py")
+    return _bad(Area.DOCKER, "the Docker daemon does not answer", "journalctl -u docker on the host says why")
+
+
+def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    if host.wsl and host.wsl.docker_desktop:
+        return ()
+    versions = {version for _, version in host.toolkit.packages}
+    if not host.toolkit.runtime_path:
+        return _bad(Area.TOOLKIT, "nvidia-container-runtime is not there", "run deploys/container_toolkit.py")
+    if len(versions) > 1:
+        return _bad(
+            Area.TOOLKIT, f"its packages are of versions {', '.join(sorted(versions))}", "install them as one version"
+        )
+    return _good(Area.TOOLKIT, f"toolkit {next(iter(versions), 'of unknown version')}")
+
+
+def _check_daemon(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    missing = [name for name in plan.daemon.runtimes if name not in host.docker.runtimes]
+    if host.docker.pending:
+        return _bad(Area.DAEMON, "a change of daemon.json began and did not finish", "run deploys/container_toolkit.py")
+    if missing:
+        return _bad(
+            Area.DAEMON, f"Docker does not know the runtime {', '.join(missing)}", "run deploys/container_toolkit.py"
+        )
+    return _good(Area.DAEMON, f"runtimes {', '.join(plan.daemon.runtimes)} registered") if plan.daemon.runtimes else ()
+
+
+def _check_images(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    missing = [image for image in plan.images.wanted if not is_present(image, host)]
+    if missing:
+        return _bad(Area.IMAGES, f"not there: {', '.join(missing)}", "run deploys/images.py")
+    return _good(Area.IMAGES, f"{len(plan.images.wanted)} images there") if plan.images.wanted else ()
+
+
+def _check_reboot(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    return ()
+
+
+def _check_proof(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    if not plan.proof.image:
+        return ()
+    if not is_present(plan.proof.image, host):
+        return _unknown(Area.PROOF, f"the image {plan.proof.image} is not on the host", "run deploys/images.py")
+    proof = host.proof
+    stale = stale_because(plan.proof.image, plan.proof.mechanism, host)
+    if proof and stale is None:
+        gpus = f"{proof.devices} GPU{'' if proof.devices == 1 else 's'}"
+        names = f" ({proof.names})" if proof.names else ""
+        return _good(
+            Area.PROOF, f"CUDA initialised in a container by {proof.mechanism}: {gpus}{names}, {driver_identity(host)}"
+        )
+    if proof and proof.result != "ok":
+        return _bad(Area.PROOF, f"CUDA did not initialise in a container: {proof.result}", explain(proof.result))
+    return _unknown(Area.PROOF, stale or "no proof", "run deploys/verify.py")
+
+
+# CUDA driver API, CUresult.
+EXPLANATIONS = {
+    "cuInit 100": "no device reached the container: look at nvidia-smi on the host, and at NVIDIA_VISIBLE_DEVICES",
+    "cuInit 802": "not yet initialised: NVSwitch machines need nvidia-fabricmanager, of the driver's version",
+    "cuInit 803": "driver and library versions differ: reboot the host",
+    "cuInit 804": "forward compatibility is not available on this GPU: use an image of an older CUDA",
+    "cuInit 999": "unknown error of the driver: dmesg on the host, lines with NVRM; often nvidia-uvm is not loaded",
+    "libcuda": "nothing was injected: the nvidia runtime did not run, or NVIDIA_DRIVER_CAPABILITIES lacks compute",
+    "python3": "the image of gpu_proof_image has no python3",
+}
+
+
+def explain(result: str) -> str:
+    """What a failed proof's result usually means, and where to look."""
+    return next(
+        (text for start, text in EXPLANATIONS.items() if result.startswith(start)), "see `docker run` on the host"
+    )

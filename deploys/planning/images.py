@@ -1,0 +1,54 @@
+"""Image references, and whether a host has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploys.planning.records import ImagesPlan, Note
+from facts.model import Host
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A parsed image reference, with Docker Hub's defaults taken off as Docker itself prints names."""
+
+    name: str  # nvidia/cuda, python, nvcr.io/nvidia/l4t-base
+    tag: str | None
+    digest: str | None  # sha256:…
+
+    @property
+    def pinned(self) -> str:
+        """What is pulled, and how the host's Docker lists it: by digest where there is one."""
+        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag or 'latest'}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Split `[registry/]name[:tag][@digest]`. The registry's port is not taken for a tag."""
+    rest, _, digest = text.partition("@")
+    head, slash, tail = rest.rpartition("/")
+    tail, _, tag = tail.partition(":")
+    name = head + slash + tail
+    for prefix in ("docker.io/", "index.docker.io/"):
+        name = name.removeprefix(prefix)
+    return Reference(name.removeprefix("library/"), tag or None, digest or None)
+
+
+def is_present(text: str, host: Host) -> bool:
+    """Whether the host's Docker has the image, by digest where the reference has one."""
+    names = {name for image in host.docker.images or () for name in image.names}
+    return parse_reference(text).pinned in names
+
+
+def plan_images(wanted: tuple[str, ...], host: Host) -> ImagesPlan:
+    """Pull what is not there. ``wanted`` are references, in the order of the settings, without doubles."""
+    missing = tuple(image for image in wanted if not is_present(image, host))
+    there = len(wanted) - len(missing)
+    notes = [Note(f"pulls {image}", "the host does not have it") for image in missing]
+    if there:
+        notes.append(
+            Note(
+                f"{there} of {len(wanted)} images are there",
+                "by digest" if all("@" in w for w in wanted) else "by name",
+            )
+        )
+    return ImagesPlan(pull=missing, wanted=wanted, notes=tuple(notes))

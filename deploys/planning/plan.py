@@ -1,0 +1,171 @@
+"""make_plan: settings, host and catalogue in, one plan out. Areas that need a refused one are skipped by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.daemon import plan_daemon
+from deploys.planning.docker import plan_docker
+from deploys.planning.driver import plan_driver
+from deploys.planning.images import plan_images
+from deploys.planning.obstacles import refuse_host
+from deploys.planning.proof import plan_proof
+from deploys.planning.records import (
+    Area,
+    AreaPlan,
+    DaemonPlan,
+    DockerPlan,
+    DriverPlan,
+    ImagesPlan,
+    Note,
+    Plan,
+    ProofPlan,
+    RebootPlan,
+    Refusal,
+    SshdPlan,
+    ToolkitPlan,
+)
+from deploys.planning.settings import Problem, Settings
+from deploys.planning.sshd import plan_sshd
+from deploys.planning.toolkit import plan_toolkit
+from facts.model import Host
+
+ALL_AREAS = frozenset(Area)
+
+
+def make_plan(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    *,
+    areas: frozenset[Area] = ALL_AREAS,
+    is_controller: bool = False,
+) -> Plan:
+    """Plan every area of one host.
+
+    ``areas`` limits what may be changed: the others are looked at, and what needs a change of theirs is skipped.
+    ``is_controller`` says that the host is the machine we run on, which is never rebooted.
+    """
+    refusal = refuse_host(host)
+    if refusal:
+        return refused_plan(refusal)
+    sshd = plan_sshd(settings, host)
+    driver = plan_driver(settings, host, catalogue)
+    docker = plan_docker(settings, host, catalogue)
+    blocked = _blocked((Area.DRIVER, driver), areas=areas)
+    toolkit = ToolkitPlan(skipped=blocked) if blocked else plan_toolkit(settings, host, catalogue)
+    blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
+    daemon = DaemonPlan(skipped=blocked) if blocked else plan_daemon(host)
+    reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
+    proof = _plan_proof(settings, host, catalogue, areas, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
+    blocked = _blocked((Area.DOCKER, docker), areas=areas)
+    images = ImagesPlan(skipped=blocked) if blocked else plan_images(_wanted_images(settings, proof), host)
+    return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, images, reboot, proof), areas)
+
+
+def refused_plan(refusal: Refusal) -> Plan:
+    """The plan for a host on which nothing can be done."""
+    because = refusal.area
+    return Plan(
+        refusal,
+        SshdPlan(skipped=because),
+        DriverPlan(skipped=because),
+        DockerPlan(skipped=because),
+        ToolkitPlan(skipped=because),
+        DaemonPlan(skipped=because),
+        ImagesPlan(skipped=because),
+        RebootPlan(skipped=because),
+        ProofPlan(skipped=because),
+    )
+
+
+def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
+    """The refusal of a host whose settings cannot be used, naming every problem."""
+    return Refusal(
+        Area.HOST,
+        "the inventory's settings for this host cannot be used",
+        "; ".join(str(problem) for problem in problems),
+        "correct them in the inventory or its group data; nothing was changed",
+    )
+
+
+def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area]) -> str | None:
+    """The name of the first needed area that will not be there."""
+    for area, plan in needed:
+        if plan.refusal or plan.skipped:
+            return f"{area}, which is {'refused' if plan.refusal else 'skipped'}"
+        if area not in areas and _changes(plan):
+            return f"{area}, which is not right yet and not part of this run"
+    return None
+
+
+def _changes(plan: AreaPlan) -> bool:
+    match plan:
+        case DriverPlan() | ToolkitPlan():
+            return bool(plan.packages)
+        case DockerPlan():
+            return bool(plan.packages) or plan.start
+        case DaemonPlan():
+            return plan.text is not None
+        case _:
+            return False
+
+
+def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
+    if not driver.reboot_due:
+        return RebootPlan()
+    on_disk = host.driver.disk_version or "what this run installs"
+    seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
+    if settings.reboot == "never":
+        return RebootPlan(due=True, notes=(Note("a reboot is due and left to you", "reboot is never"),))
+    if settings.reboot == "when-needed" and not is_controller:
+        return RebootPlan(due=True, allowed=True, notes=(Note("reboots after everything else", seen),))
+    remedy = "reboot the host yourself, then run this again"
+    if not is_controller:
+        remedy = 'set reboot = "when-needed" (running containers stop with it), or ' + remedy
+    return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, "a reboot is due, and it was not allowed", seen, remedy))
+
+
+def _other_driver(host: Host) -> str:
+    return "nouveau" if host.driver.nouveau_loaded else "nova_core" if host.driver.nova_core_loaded else "none"
+
+
+def _plan_proof(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    areas: frozenset[Area],
+    *,
+    driver: DriverPlan,
+    docker: DockerPlan,
+    daemon: DaemonPlan,
+    reboot: RebootPlan,
+) -> ProofPlan:
+    needed = ((Area.DRIVER, driver), (Area.DOCKER, docker), (Area.DAEMON, daemon), (Area.REBOOT, reboot))
+    blocked = _blocked(*needed, areas=areas)
+    if reboot.due and not reboot.allowed and not blocked:
+        blocked = f"{Area.REBOOT}, which is due"
+    if blocked:
+        return ProofPlan(skipped=blocked)
+    return plan_proof(settings.gpu_proof_image or catalogue.proof.image, host)
+
+
+def _wanted_images(settings: Settings, proof: ProofPlan) -> tuple[str, ...]:
+    extra = (proof.image,) if proof.image else ()
+    return tuple(dict.fromkeys((*settings.images, *extra)))
+
+
+def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:
+    """Blank out the areas that are not part of this run."""
+    return replace(
+        plan,
+        sshd=plan.sshd if Area.SSHD in areas else SshdPlan(),
+        driver=plan.driver if Area.DRIVER in areas else DriverPlan(),
+        docker=plan.docker if Area.DOCKER in areas else DockerPlan(),
+        toolkit=plan.toolkit if Area.TOOLKIT in areas else ToolkitPlan(),
+        daemon=plan.daemon if Area.DAEMON in areas else DaemonPlan(),
+        images=plan.images if Area.IMAGES in areas else ImagesPlan(),
+        reboot=plan.reboot if Area.REBOOT in areas else RebootPlan(),
+        proof=plan.proof if Area.PROOF in areas else ProofPlan(),
+    )

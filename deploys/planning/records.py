@@ -1,0 +1,227 @@
+"""The plan: one frozen record an area, holding only what differs from the host as it was found.
+
+Every area plan carries ``notes`` (what was decided and why), and either a ``refusal`` or ``skipped``
+(the name of the refused area it needs) when nothing of it may be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from facts.model import ModuleFlavour
+
+
+class Area(StrEnum):
+    """The areas, in the order in which they run."""
+
+    HOST = "host"
+    SSHD = "sshd X11"
+    REPOSITORIES = "repositories"
+    DRIVER = "driver"
+    DOCKER = "docker"
+    TOOLKIT = "toolkit"
+    DAEMON = "daemon runtimes"
+    IMAGES = "images"
+    REBOOT = "reboot"
+    PROOF = "gpu proof"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A decision: what was chosen, because of which reading."""
+
+    choice: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is wrong, what was seen, what to do."""
+
+    area: Area
+    brief: str
+    seen: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.area}: {self.brief}\n  seen: {self.seen}\n  to do: {self.remedy}"
+
+
+@dataclass(frozen=True)
+class SshdPlan:
+    """A drop-in to write: its text, and the settings that must then be in force."""
+
+    drop_in: str | None = None
+    expected: tuple[tuple[str, str], ...] = ()
+    tools: tuple[str, ...] = ()  # packages: xauth
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A vendor's apt repository to add: a deb822 source and the key it is signed by."""
+
+    name: str
+    uri: str
+    source_path: str
+    source: str
+    key_path: str
+    key_url: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class DriverPlan:
+    """The driver to install: ``first`` pins the branch and goes in alone, then ``packages`` in one transaction."""
+
+    branch: str | None = None
+    flavour: ModuleFlavour | None = None
+    first: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    lead: str | None = None  # the package whose candidate version must be of the branch
+    repository: Repository | None = None
+    kernel: str = ""  # the kernel that boots next: the module must exist for it
+    reboot_due: bool = False
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class DockerPlan:
+    """Docker Engine: packages to install, or an installed engine that only has to be started."""
+
+    packages: tuple[str, ...] = ()
+    repository: Repository | None = None
+    start: bool = False
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolkitPlan:
+    """NVIDIA Container Toolkit packages to install."""
+
+    packages: tuple[str, ...] = ()
+    repository: Repository | None = None
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class DaemonPlan:
+    """daemon.json as it should be. ``found`` is the SHA-256 of the file the plan was made from, or "absent"."""
+
+    text: str | None = None
+    found: str = "absent"
+    runtimes: tuple[str, ...] = ()  # must be known to the daemon afterwards
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class ImagesPlan:
+    """Image references: those to pull, and all that must be there at the end."""
+
+    pull: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class RebootPlan:
+    """Whether a reboot is due after the run, and whether we may do it."""
+
+    due: bool = False
+    allowed: bool = False
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class ProofPlan:
+    """The container that initialises CUDA: its image and how it gets the GPU."""
+
+    image: str = ""
+    mechanism: str = ""  # the `docker run` options that inject the GPU
+    run: bool = False  # False: the recorded proof is still valid, or there can be none
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+AreaPlan = SshdPlan | DriverPlan | DockerPlan | ToolkitPlan | DaemonPlan | ImagesPlan | RebootPlan | ProofPlan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything one host needs."""
+
+    host: Refusal | None  # set: nothing at all can be done on this host
+    sshd: SshdPlan
+    driver: DriverPlan
+    docker: DockerPlan
+    toolkit: ToolkitPlan
+    daemon: DaemonPlan
+    images: ImagesPlan
+    reboot: RebootPlan
+    proof: ProofPlan
+
+    @property
+    def areas(self) -> tuple[tuple[Area, AreaPlan], ...]:
+        """The area plans in running order."""
+        return (
+            (Area.SSHD, self.sshd),
+            (Area.DRIVER, self.driver),
+            (Area.DOCKER, self.docker),
+            (Area.TOOLKIT, self.toolkit),
+            (Area.DAEMON, self.daemon),
+            (Area.IMAGES, self.images),
+            (Area.REBOOT, self.reboot),
+            (Area.PROOF, self.proof),
+        )
+
+    @property
+    def repositories(self) -> tuple[Repository, ...]:
+        """The vendors' repositories that the packages of this plan come from."""
+        wanted = (self.driver.repository, self.docker.repository, self.toolkit.repository)
+        return tuple(repository for repository in wanted if repository)
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """All refusals, in running order."""
+        refused = (self.host, *(plan.refusal for _, plan in self.areas))
+        return tuple(refusal for refusal in refused if refusal)
+
+    @property
+    def package_groups(self) -> tuple[tuple[Area, tuple[str, ...]], ...]:
+        """Docker, toolkit and tools: installed in one transaction, or one an area where that fails."""
+        groups = (
+            (Area.DOCKER, self.docker.packages),
+            (Area.TOOLKIT, self.toolkit.packages),
+            (Area.SSHD, self.sshd.tools),
+        )
+        return tuple((area, packages) for area, packages in groups if packages)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything at all is to be done on the host."""
+        return bool(
+            self.sshd.drop_in
+            or self.driver.packages
+            or self.package_groups
+            or self.docker.start
+            or self.daemon.text is not None
+            or self.images.pull
+            or (self.reboot.due and self.reboot.allowed)
+            or self.proof.run
+        )

@@ -1,0 +1,105 @@
+"""The words of the run: a host's plan and findings as log lines, and the closing table. Pure text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploys.planning.check import Finding
+from deploys.planning.records import AreaPlan, Plan
+from facts.model import Host
+
+
+@dataclass(frozen=True)
+class Row:
+    """One host's line of the closing table."""
+
+    host: str
+    platform: str = "unknown"
+    driver: str = "unknown"
+    docker: str = "unknown"
+    toolkit: str = "unknown"
+    reboot: str = "unknown"
+    proof: str = "unknown"
+    verdict: str = "unknown"
+
+
+TITLES = Row("host", "platform", "driver loaded/on disk", "Docker", "toolkit", "reboot due", "GPU proof", "verdict")
+
+
+def describe_plan(plan: Plan, host: Host) -> list[str]:
+    """Log lines: what the host is, then area by area what was found right or will be done, and why."""
+    if plan.host:
+        return [f"refused: {plan.host}"]
+    evidence = "; ".join(host.platform.evidence)
+    lines = [f"{host.platform.kind}, {host.os.pretty_name} ({evidence})"]
+    for area, area_plan in plan.areas:
+        lines += [f"{area}: {line}" for line in _describe_area(area_plan)]
+    return lines
+
+
+def _describe_area(area_plan: AreaPlan) -> list[str]:
+    if area_plan.refusal:
+        refusal = area_plan.refusal
+        return [f"refused: {refusal.brief}", f"  seen: {refusal.seen}", f"  to do: {refusal.remedy}"]
+    if area_plan.skipped:
+        return [f"skipped: it needs {area_plan.skipped}"]
+    return [f"{note.choice} ({note.because})" for note in area_plan.notes]
+
+
+def make_row(name: str, plan: Plan, host: Host, *, verdict: str) -> Row:
+    """The table line of a host whose facts are known."""
+    if host.probe == 0:
+        return Row(name, verdict=verdict)
+    versions = {version for _, version in host.toolkit.packages}
+    return Row(
+        host=name,
+        platform=str(host.platform.kind),
+        driver=_driver(host),
+        docker=_docker(host),
+        toolkit=", ".join(sorted(versions)) or ("Docker Desktop's" if host.wsl and host.wsl.docker_desktop else "none"),
+        reboot="yes" if plan.driver.reboot_due and host.driver.loaded_version != host.driver.disk_version else "no",
+        proof=_proof(host),
+        verdict=verdict,
+    )
+
+
+def _driver(host: Host) -> str:
+    if host.jetson:
+        return f"L4T {host.jetson.l4t or 'unknown'}"
+    if host.wsl:
+        return "Windows'"
+    return f"{host.driver.loaded_version or 'none'}/{host.driver.disk_version or 'none'}"
+
+
+def _docker(host: Host) -> str:
+    if not host.docker.installed:
+        return "none"
+    return host.docker.server_version or "not running"
+
+
+def _proof(host: Host) -> str:
+    if host.proof is None:
+        return "none"
+    if host.proof.boot != host.boot:
+        return "before this boot"
+    return f"{host.proof.result}, {format_age(host.time - host.proof.time)} ago"
+
+
+def format_age(seconds: int) -> str:
+    """A duration in its largest whole unit: 42 s, 7 min, 5 h, 3 d. Clocks that ran backwards give 0 s."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def render_table(rows: list[Row]) -> list[str]:
+    """The closing table as lines, each column as wide as its widest cell."""
+    table = [tuple(vars(row).values()) for row in (TITLES, *rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+
+
+def describe_findings(findings: tuple[Finding, ...]) -> list[str]:
+    """Log lines: one a finding."""
+    return [f"{finding.verdict}: {finding}" for finding in findings]

@@ -1,0 +1,107 @@
+"""Every setting, declared once: name, type, default and one sentence. Read from a host's data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+def _number_as_text(value: object) -> object:
+    """Inventories may say 580 or "580"."""
+    return str(value) if type(value) is int else value
+
+
+Fingerprint = Field(
+    default=None,
+    pattern=r"^[0-9A-Fa-f]{40}$",
+    description="Fingerprint of the key that signs this repository, where you mirror it under your own.",
+)
+
+
+class Settings(BaseModel):
+    """What the owner of a host wishes. Inventory data of other names is left to whoever set it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    reboot: Literal["when-needed", "never"] | None = Field(
+        default=None,
+        description="Reboot where the driver needs it. Unset: say that one is due, and fail. never: say so.",
+    )
+    nvidia_driver_branch: Annotated[str, BeforeValidator(_number_as_text)] = Field(
+        default="auto", pattern=r"^(auto|\d{3})$", description="Driver branch: auto or a number such as 580."
+    )
+    nvidia_driver_modules: Literal["auto", "open", "proprietary"] = Field(
+        default="auto", description="Kernel modules: auto takes open ones wherever the GPU has a GSP."
+    )
+    nvidia_driver_key_fingerprint: str | None = Fingerprint
+    nvidia_toolkit_key_fingerprint: str | None = Fingerprint
+    docker_key_fingerprint: str | None = Fingerprint
+    docker_source: Literal["auto", "docker", "distribution"] = Field(
+        default="auto",
+        description="Where a missing Docker comes from; auto is Docker's repository. An installed one is kept.",
+    )
+    sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
+    images: tuple[str, ...] = Field(default=(), description="Image references to pull, best with a digest.")
+    gpu_proof_image: str | None = Field(
+        default=None, description="The image, by digest and with python3 in it, in which CUDA is initialised as proof."
+    )
+    sudo_password_env: str | None = Field(
+        default=None, description="Environment variable of yours that holds the sudo password."
+    )
+    sudo_password_file: str | None = Field(
+        default=None, description="File of yours, readable by you alone (0600), that holds the sudo password."
+    )
+
+
+PREFIXES = ("nvidia_", "docker_", "sshd_", "gpu_", "jetson_", "images_", "image_", "sudo_password", "reboot_")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A setting that cannot be used, and why."""
+
+    setting: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.reason}"
+
+
+def read_settings(data: Mapping[str, object]) -> Settings | tuple[Problem, ...]:
+    """Read the settings out of one host's data.
+
+    Returns them, or every problem there is: wrong values, and names that only look like settings.
+    """
+    known = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in data.items()
+        if name in Settings.model_fields
+    }
+    unknown = [_unknown_name(name) for name in data if _looks_like_setting(name)]
+    try:
+        settings = Settings.model_validate(known)
+    except ValidationError as error:
+        return (*(_invalid_value(known, dict(detail)) for detail in error.errors()), *unknown)
+    return tuple(unknown) or settings
+
+
+def _looks_like_setting(name: str) -> bool:
+    if name in Settings.model_fields:
+        return False
+    return name.startswith(PREFIXES) or bool(get_close_matches(name, ("images", "reboot"), cutoff=0.8))
+
+
+def _unknown_name(name: str) -> Problem:
+    close = get_close_matches(name, Settings.model_fields, n=1)
+    hint = f"did you mean {close[0]}?" if close else "the README lists the settings."
+    return Problem(name, f"there is no such setting; {hint}")
+
+
+def _invalid_value(known: Mapping[str, object], detail: Mapping[str, object]) -> Problem:
+    location = detail["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else "?"
+    return Problem(name, f"{detail['msg']}; it is {known.get(name)!r}")

@@ -1,0 +1,44 @@
+# shellcheck shell=sh
+# Shared by the scripts that use apt: waiting for locks, auditing dpkg, installing.
+export DEBIAN_FRONTEND=noninteractive
+# Ubuntu's needrestart would restart services, Docker among them, behind our back.
+export NEEDRESTART_SUSPEND=1
+lock_timeout=300
+
+# lock_holder: the process that has one of apt's or dpkg's lock files open, as "name (pid N)".
+lock_holder() {
+  for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+    found=$(find /proc/[0-9]*/fd -lname "$lock" 2>/dev/null | head -n 1)
+    [ -n "$found" ] || continue
+    pid=${found#/proc/}
+    pid=${pid%%/*}
+    printf '%s (pid %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
+    return 0
+  done
+  return 1
+}
+
+# wait_for_locks: returns when nobody uses apt, or fails after $lock_timeout seconds and names who does.
+wait_for_locks() {
+  deadline=$(($(date +%s) + lock_timeout))
+  while holder=$(lock_holder); do
+    [ "$(date +%s)" -lt "$deadline" ] || fail "the package manager is busy" \
+      "$holder has held its lock for $lock_timeout s" "wait for it to end or stop it, then run this again"
+    sleep 1
+  done
+}
+
+audit_packages() {
+  broken=$(dpkg --audit 2>&1)
+  [ -z "$broken" ] || fail "packages are half configured, and apt would trip over them" \
+    "$(printf '%s' "$broken" | tr -s ' \n' ' ')" "dpkg --configure -a, then apt-get -f install"
+}
+
+# install_packages LOG PACKAGE...: exactly these and what they depend on; configuration files of others are kept.
+install_packages() {
+  log=$1
+  shift
+  wait_for_locks
+  apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout="$lock_timeout" -o Dpkg::Use-Pty=0 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$log" 2>&1
+}

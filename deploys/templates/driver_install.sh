@@ -1,0 +1,30 @@
+# shellcheck shell=sh
+# Installs the NVIDIA driver. Arguments: SOURCE_PATH (or empty) BRANCH LEAD KERNEL FIRST-PACKAGES PACKAGES.
+source=$1 branch=$2 lead=$3 kernel=$4 first=$5 packages=$6
+log=$RUN/log
+
+[ -z "$source" ] || [ -e "$source" ] || fail "driver: its repository is not there" "$source was not added, see above" \
+  "mend what is said above, then run this again"
+audit_packages
+# The pinning package must be there before apt chooses versions.
+# shellcheck disable=SC2086
+[ -z "$first" ] || install_packages "$log" $first || fail "driver: the branch cannot be pinned" \
+  "apt-get install $first: $(short "$log")" "check the driver's repository"
+candidate=$(apt-cache policy "$lead" | sed -n 's/^  Candidate: //p')
+case ${candidate#*:} in
+  "$branch".*) ;;
+  *) fail "driver: branch $branch is not what apt would install" "candidate of $lead is ${candidate:-none}" \
+    "apt-cache policy $lead on the host shows where it comes from" ;;
+esac
+# shellcheck disable=SC2086
+install_packages "$log" $packages || fail "driver: its packages cannot be installed" \
+  "apt-get install $packages: $(short "$log")" "run that command on the host and mend what it says"
+# dkms exits 0 when a module was not built (open-gpu-kernel-modules issue 805): only the module itself is proof.
+version=$(modinfo -k "$kernel" -F version nvidia 2>/dev/null | head -n 1)
+[ -n "$version" ] || fail "driver: the packages are installed, but there is no nvidia module for kernel $kernel" \
+  "$(find /var/lib/dkms -name make.log -exec tail -n 3 {} + 2>/dev/null | tr -s ' \n' ' ')" \
+  "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel"
+if [ ! -d /sys/module/nvidia ] && [ ! -d /sys/module/nouveau ] && [ ! -d /sys/module/nova_core ]; then
+  modprobe nvidia 2>/dev/null || true
+fi
+printf 'driver %s installed for kernel %s\n' "$version" "$kernel"

@@ -1,0 +1,23 @@
+# shellcheck shell=sh
+# Put before every script that is sent to a host. POSIX sh; runs as root.
+set -u
+umask 022
+LC_ALL=C
+PATH=${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/sbin:/usr/sbin:/sbin
+export LC_ALL PATH
+state=/var/lib/gpu-hosts
+
+# explain WHAT SEEN TODO: the three parts of an error.
+explain() {
+  printf '%s\n  seen: %s\n  to do: %s\n' "$1" "$2" "$3"
+}
+
+fail() {
+  explain "$@"
+  exit 1
+}
+
+# short FILE: the last lines of a log on one line.
+short() {
+  tail -n "${2:-6}" "$1" 2>/dev/null | tr -s ' \t\n' ' '
+}
