@@ -89,7 +89,7 @@ def client_version(answer: Answer, info: Info, packages: tuple[tuple[str, str], 
         return said or (match[1] if match else None)
     names = dict(packages)
     version = names.get("docker-ce-cli") or names.get("docker.io") or names.get("moby-cli")
-    return version.split(":")[-1].split("-")[0] if version else None
+    return re.split("[-~]", version.split(":")[-1])[0] if version else None
 
 
 def free_bytes(answer: Answer) -> int | None:

@@ -1,0 +1,80 @@
+"""The probe and the parser on captured machines: what their origins show is what the record says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facts.model import PlatformKind
+from facts.parse import SECTIONS, parse_probe
+from facts.parse.answer import read_answer
+from tests.facts.machines import Machine, all_machines, differences, link_tools, probe_machine
+
+MACHINES = {machine.name: machine for machine in all_machines()}
+BUSYBOX = ("busybox", "sh") if shutil.which("busybox") else None
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to the plain tools."""
+    return link_tools(tmp_path_factory.mktemp("tools"))
+
+
+def as_json(text: str) -> Any:
+    """The record of an answer in JSON's types."""
+    return json.loads(json.dumps(parse_probe(text).to_json()))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_record_agrees_with_origin(name: str, tools: Path) -> None:
+    machine = MACHINES[name]
+    text = probe_machine(machine, tools)
+    assert list(differences(as_json(text), {"probe": 1, **machine.expected})) == []
+    assert set(read_answer(text).sections) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("name", ["jetson-orin-nano-r36", "rocky9-a100x", "debian-12-no-gpu"])
+def test_busybox_gives_the_same_answer(name: str, tools: Path) -> None:
+    machine = MACHINES[name]
+    shell = BUSYBOX or ("sh",)
+    changing = ("time=", "free=")
+    dash, other = (
+        [line for line in probe_machine(machine, tools, shell=each).splitlines() if not line.startswith(changing)]
+        for each in (("dash",), shell)
+    )
+    assert other == dash
+
+
+def test_every_kind_of_platform_has_a_machine() -> None:
+    kinds = {machine.expected.get("platform", {}).get("kind") for machine in MACHINES.values()}
+    assert kinds >= set(PlatformKind)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_machine_says_where_it_is_from(name: str) -> None:
+    about = MACHINES[name].about
+    if about["origin"] == "capture":
+        assert all(url.startswith("https://") for url in about["urls"])
+        assert about["shows"]
+        assert about["added"]
+    else:
+        assert about["origin"] == "made up"
+        assert about["documents"]
+
+
+def test_at_least_six_machines_are_captures() -> None:
+    assert sum(machine.about["origin"] == "capture" for machine in MACHINES.values()) >= 6
+
+
+def test_differences_name_the_field() -> None:
+    assert list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 2}})) == ["host.a.b: found 1, expected 2"]
+    assert list(differences({"a": [1, 2]}, {"a": [1]})) == ["host.a: found [1, 2], expected [1]"]
+
+
+def test_machine_reads_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "about.toml").write_text('origin = "made up"\n')
+    assert Machine(tmp_path).about == {"origin": "made up"}
