@@ -1,0 +1,3 @@
+"""This machine itself, without SSH. It is never rebooted from here."""
+
+this_machine = ["@local"]
