@@ -1,0 +1,151 @@
+"""``up`` and ``down``: everything the sandbox is, from nothing or from what is there, and back to nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+from tests.sandbox import engine, vendors
+from tests.sandbox.base_image import SUITES, build_base_image
+from tests.sandbox.engine import LABEL, PREFIX, docker
+from tests.sandbox.errors import SandboxError
+from tests.sandbox.gpu_stub import build_stubs
+from tests.sandbox.hosts import KINDS, VENDORS_NUMBER, Kind, build_host_image, image_of, is_ready, start_host
+from tests.sandbox.keys import make_certificates, make_ssh_key
+from tests.sandbox.machine import check_machine, find_mirror, install_tools
+from tests.sandbox.state import FOLDER, SSH_KEY, STATE, State, locked, read_state, write_state
+
+# The first that overlaps no route of this machine is taken.
+SUBNETS = ("172.30.97.0/24", "10.213.97.0/24", "192.168.213.0/24")
+FLEET = ("server", "jetson", "wsl")
+Say = Callable[[str], None]
+
+
+def up(*, say: Say) -> State:
+    """Bring the whole sandbox up, reusing what stands; ``say`` gets a line for each step."""
+    started = time.monotonic()
+    check_machine()
+    with locked():
+        if installed := install_tools():
+            say(f"installed from apt: {' '.join(installed)}")
+        _ensure_docker(say)
+        state = _ensure_vendors_and_images(say)
+    for name in FLEET:
+        if name in state.hosts and is_ready(state.hosts[name]):
+            say(f"{name}: runs at {state.hosts[name].address}")
+        else:
+            say(f"{name}: started at {start_host(name, name).address}")
+    say(f"up after {time.monotonic() - started:.0f} s")
+    return read_state()
+
+
+def down(*, say: Say) -> None:
+    """Remove everything that ``up`` made except packages of this machine; stop the dockerd that it started."""
+    with locked():
+        if engine.does_docker_answer():
+            counts = engine.remove_everything()
+            say("removed " + ", ".join(f"{number} {kind}s" for kind, number in counts.items()))
+        if engine.stop_dockerd(FOLDER):
+            say("stopped the dockerd that the sandbox had started")
+        shutil.rmtree(FOLDER)
+    say(f"removed {FOLDER.name}/")
+
+
+def inputs_digest() -> str:
+    """Digest of everything that images and repositories are made from: this package, the certificate, the key."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    sources = [path for path in sorted(here.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    for path in [*sources, FOLDER / "vendors/tls/ca.crt", SSH_KEY.with_suffix(".pub")]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _ensure_docker(say: Say) -> None:
+    if engine.does_docker_answer():
+        say("docker: answers")
+    else:
+        engine.start_dockerd(FOLDER)
+        say("docker: started dockerd")
+    engine.raise_inotify_limit()
+
+
+def _ensure_vendors_and_images(say: Say) -> State:
+    """Everything but the fleet: keys, base images, repositories, host images, network, vendors, registry."""
+    make_certificates(FOLDER / "vendors/tls", vendors.NAMES)
+    make_ssh_key(SSH_KEY)
+    inputs = inputs_digest()
+    old = read_state() if STATE.exists() else None
+    if old is not None and old.inputs == inputs and _do_images_stand(inputs):
+        return _ensure_network_and_registry(old, say)
+    _build_everything(inputs, say)
+    fingerprints = json.loads((FOLDER / "fingerprints.json").read_text())
+    fresh = State(network="", vendors="", inputs=inputs, fingerprints=fingerprints)
+    return _ensure_network_and_registry(fresh, say)
+
+
+def _do_images_stand(inputs: str) -> bool:
+    images = [vendors.IMAGE, *(image_of(kind) for kind in KINDS.values())]
+    return all(engine.label_of(image, f"{LABEL}.inputs") == inputs for image in images)
+
+
+def _build_everything(inputs: str, say: Say) -> None:
+    """Build base images, repositories and all images; two at a time, the smallest machine that we know has two cores."""
+    for container in engine.labelled("container"):  # what runs belongs to the images that are replaced now
+        engine.remove_container(container)
+    STATE.unlink(missing_ok=True)
+    mirror = find_mirror()
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        built = list(workers.map(lambda suite: build_base_image(suite, mirror, FOLDER), SUITES))
+        say(f"base images: {', '.join(SUITES)} {'built' if any(built) else 'reused'}")
+        for kind in KINDS.values():
+            build_stubs(FOLDER / "libcuda" / kind.name, kind.device)
+        repositories = workers.submit(vendors.build_repositories, FOLDER)
+        vendors_image = workers.submit(vendors.build_vendors_image, inputs)
+        repositories.result()
+        say("vendors' repositories: built and signed")
+
+        def build(kind: Kind) -> None:
+            build_host_image(kind, inputs)
+
+        list(workers.map(build, KINDS.values()))
+        vendors_image.result()
+    say(f"host images: {', '.join(KINDS)} built")
+
+
+def _ensure_network_and_registry(state: State, say: Say) -> State:
+    """The network, the vendors' container and the registry's content; return (and write) the state with them."""
+    subnet = _ensure_network()
+    address = str(next(a for number, a in enumerate(ip_network(subnet).hosts(), 1) if number == VENDORS_NUMBER))
+    was_running = vendors.is_running()
+    vendors.start_vendors(FOLDER, address)
+    if was_running and state.images:
+        say(f"vendors: run at {address}")
+        return state
+    images = vendors.fill_registry(FOLDER, address)
+    say(f"vendors: started at {address}, {len(images)} images in the registry")
+    state = replace(state, network=subnet, vendors=address, images=images)
+    write_state(state)
+    return state
+
+
+def _ensure_network() -> str:
+    """Make the sandbox's network where it is missing; return its subnet."""
+    if not engine.does_exist("network", PREFIX):
+        for subnet in SUBNETS:
+            command = ["docker", "network", "create", "--label", LABEL, "--subnet", subnet, PREFIX]
+            made = subprocess.run(command, capture_output=True, text=True)
+            if made.returncode == 0:
+                return subnet
+        raise SandboxError(
+            "no network for the sandbox", seen=made.stderr.strip(), remedy=f"free one of {', '.join(SUBNETS)}"
+        )
+    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", PREFIX)

@@ -1,0 +1,211 @@
+"""The simulated hosts: three kinds of machine, as containers that boot systemd and are reached over SSH."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from pathlib import Path
+
+from tests.sandbox.base_image import base_image
+from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, remove_container, run, wait_until
+from tests.sandbox.errors import SandboxError
+from tests.sandbox.gpu_stub import Device
+from tests.sandbox.repository import build_package, packages_index
+from tests.sandbox.standins import jetson_packages, kernel_packages
+from tests.sandbox.state import (
+    CHECKOUT,
+    FOLDER,
+    KNOWN_HOSTS,
+    SSH_KEY,
+    RunningHost,
+    State,
+    locked,
+    read_state,
+    write_state,
+)
+from tests.sandbox.vendors import JETSON_FOLDER, NAMES
+
+TEMPLATES = Path(__file__).parent / "files"
+VENDORS_NUMBER, FIRST_HOST_NUMBER = 2, 11  # last byte of the addresses
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of machine: the Debian suite of its userland, who logs in, whether sudo asks, what GPU it has."""
+
+    name: str
+    suite: str
+    user: str
+    asks_password: bool
+    device: Device
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated)", (8, 0))),
+        Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated)", (8, 7))),
+        Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated)", (8, 9))),
+    )
+}
+
+
+def image_of(kind: Kind) -> str:
+    """Name of the host image of ``kind``."""
+    return f"{PREFIX}-image:{kind.name}"
+
+
+def build_host_image(kind: Kind, inputs: str) -> None:
+    """Make the host image of ``kind`` out of the base image of its suite."""
+    with tempfile.TemporaryDirectory(prefix="gpu-sandbox-host-") as name:
+        context = Path(name)
+        shutil.copytree(TEMPLATES / "host", context / "host")
+        shutil.copytree(TEMPLATES / kind.name, context / "machine")
+        shutil.copytree(TEMPLATES / "packages", context / "packages")
+        shutil.copytree(FOLDER / "libcuda" / kind.name, context / "libcuda")
+        shutil.copyfile(FOLDER / "vendors/tls/ca.crt", context / "ca.crt")
+        shutil.copyfile(SSH_KEY.with_suffix(".pub"), context / "controller.pub")
+        _add_packages(kind, context)
+        labels = {f"{LABEL}.inputs": inputs}
+        script = "/bin/sh /build/host/setup"
+        commit_image(image_of(kind), base=base_image(kind.suite), context=context, script=script, labels=labels)
+
+
+def _add_packages(kind: Kind, context: Path) -> None:
+    """The stand-in packages that a machine of this kind already has, or has a source of its own for."""
+    if kind.name == "server":
+        folder = context / "kernel-packages"
+        built = [build_package(package, folder) for package in kernel_packages()]
+        (folder / "Packages").write_text(packages_index(built, folder))
+    if kind.name == "jetson":
+        libcuda = (FOLDER / "libcuda/jetson/libcuda-0.so").read_bytes()
+        for package in jetson_packages(libcuda):
+            build_package(package, context / "jetson-packages")
+        key = FOLDER / "vendors/www" / JETSON_FOLDER / "jetson-ota-public.asc"
+        shutil.copyfile(key, context / "jetson-ota-public.asc")
+
+
+def start_host(kind_name: str, name: str) -> RunningHost:
+    """Start a host called ``name`` from the image of its kind; one of that name that exists is replaced.
+
+    Takes some seconds. The host is as after its installation: this is also how a host is reset.
+    """
+    with locked():
+        state = read_state()
+        kind = _find_kind(kind_name)
+        _remove(name)
+        host = RunningHost(name, kind.name, _address(state, name), kind.user, _password_file(kind, name))
+        _run_container(host, kind, state)
+        _wait_until_ready(host)
+        _remember_host_keys(host)
+        write_state(replace(state, hosts={**state.hosts, name: host}))
+        return host
+
+
+def remove_host(name: str) -> None:
+    """Remove a host that ``start_host`` started, with everything on it."""
+    with locked():
+        state = read_state()
+        _remove(name)
+        kept = {other: host for other, host in state.hosts.items() if other != name}
+        write_state(replace(state, hosts=kept))
+
+
+def container_of(name: str) -> str:
+    """Name of the container of host ``name``, for ``docker exec`` and the like."""
+    return f"{PREFIX}-{name}"
+
+
+def is_ready(host: RunningHost) -> bool:
+    """Whether the host has booted: systemd is done, sshd listens, and on WSL the administrator's container runs."""
+    booted = _ask(host.name, "systemctl is-system-running; systemctl is-active ssh").split()
+    if booted != ["running", "active"]:
+        return False
+    return host.kind != "wsl" or "keep-me" in _ask(host.name, "docker ps --format '{{.Names}}'")
+
+
+def tell_cuinit(name: str, answer: str) -> None:
+    """Make cuInit answer a number (0, 100, 802, 999) in containers of the host, or inject "nothing"."""
+    _ask(name, f"mkdir -p /etc/gpu-sandbox && echo {answer} >/etc/gpu-sandbox/cuinit")
+
+
+def _find_kind(name: str) -> Kind:
+    if name not in KINDS:
+        raise SandboxError(f"no kind of host is called {name}", seen=name, remedy=f"one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def _ask(name: str, script: str) -> str:
+    """Stdout of a shell script inside a host; empty where the host is not there."""
+    command = ["docker", "exec", container_of(name), "/bin/sh", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def _remove(name: str) -> None:
+    remove_container(container_of(name))
+    subprocess.run(["docker", "volume", "rm", "--force", container_of(name)], capture_output=True)
+
+
+def _address(state: State, name: str) -> str:
+    """The address that the host already has, or the first free one of the sandbox's network."""
+    if name in state.hosts:
+        return state.hosts[name].address
+    taken = {host.address for host in state.hosts.values()}
+    free = (str(address) for address in ip_network(state.network).hosts())
+    return next(address for number, address in enumerate(free, 1) if number >= FIRST_HOST_NUMBER and address not in taken)
+
+
+def _password_file(kind: Kind, name: str) -> str:
+    """Path, relative to the checkout, of a new 0600 file with the sudo password; "" where sudo does not ask."""
+    if not kind.asks_password:
+        return ""
+    path = FOLDER / f"{name}.sudo-password"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(12) + "\n")
+    return str(path.relative_to(CHECKOUT))
+
+
+def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
+    """Boot the container. Plain options where ``--privileged`` would do: some machines' root may not grant that."""
+    container = container_of(host.name)
+    docker("volume", "create", "--label", LABEL, container)
+    names = [f"--add-host={name}:{state.vendors}" for name in NAMES]
+    docker(
+        "run", "--detach", "--name", container, "--hostname", host.name, "--label", LABEL,
+        "--network", PREFIX, "--ip", host.address, *names, "--restart", "on-failure",
+        "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt", "seccomp=unconfined",
+        "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
+        "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
+        "--volume", f"{container}:/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
+        "--env", "container=docker", *_cgroup_options(),
+        image_of(kind), "/lib/systemd/systemd",
+    )  # fmt: skip
+    if host.sudo_password_file:
+        password = (CHECKOUT / host.sudo_password_file).read_text().strip()
+        docker("exec", "--interactive", container, "chpasswd", stdin=f"{host.user}:{password}\n".encode())
+
+
+def _cgroup_options() -> tuple[str, ...]:
+    """systemd manages its own cgroup: a namespace of its own on v2, the machine's tree on v1."""
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return ("--cgroupns=private", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw")
+    legacy = ("--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")  # systemd 257 refuses v1 without it
+    return (*legacy, "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw")
+
+
+def _wait_until_ready(host: RunningHost) -> None:
+    look = f"docker exec {container_of(host.name)} systemctl --failed"
+    wait_until(lambda: is_ready(host), what=f"the start of host {host.name}", seconds=90, look_at=look)
+
+
+def _remember_host_keys(host: RunningHost) -> None:
+    """Put the new host's keys in our own known_hosts, in place of those of its predecessor at that address."""
+    KNOWN_HOSTS.touch()
+    old = [line for line in KNOWN_HOSTS.read_text().splitlines() if line.split(" ")[0] != host.address]
+    keys = run("docker", "exec", container_of(host.name), "/bin/sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
+    new = [" ".join((host.address, *line.split()[:2])) for line in keys.splitlines()]
+    KNOWN_HOSTS.write_text("\n".join([*old, *new]) + "\n")

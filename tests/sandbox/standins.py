@@ -1,0 +1,211 @@
+"""NVIDIA's packages of the sandbox: real names, versions and relations; content that only plays its part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.sandbox.repository import Package
+
+TEMPLATES = Path(__file__).parent / "files/packages"
+SERVER_KERNEL = "6.12.57+deb13-amd64"
+TOOLKIT_VERSION = "1.20.0-1"
+JETPACK_TOOLKIT_VERSION = "1.16.2-1"
+DRIVER_VERSIONS = ("580.178.04-1", "595.91.07-1")
+L4T_VERSION = "36.4.7-20250918154033"
+AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+TEGRA_LIBRARIES = "/usr/lib/aarch64-linux-gnu/nvidia"
+
+
+def template(name: str, **values: str) -> bytes:
+    """A file of files/packages with @NAME@ replaced by each value."""
+    text = (TEMPLATES / name).read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text.encode()
+
+
+def toolkit_packages(version: str) -> list[Package]:
+    """The four packages of NVIDIA Container Toolkit, tied together by version as the real ones are."""
+    upstream = version.split("-")[0]
+
+    def program(name: str) -> dict[str, bytes]:
+        return {f"/usr/bin/{name}": template(name, VERSION=upstream)}
+
+    def needs(*names: str) -> dict[str, str]:
+        return {"Depends": ", ".join(f"{name} (= {version})" for name in names)}
+
+    base = "nvidia-container-toolkit-base"
+    return [
+        Package(
+            "libnvidia-container1",
+            version,
+            "NVIDIA container runtime library",
+            files={"/usr/share/doc/libnvidia-container1/simulated": b"no library in this stand-in\n"},
+        ),
+        Package(
+            "libnvidia-container-tools",
+            version,
+            "NVIDIA container runtime library, command-line tools",
+            relations=needs("libnvidia-container1"),
+            programs=program("nvidia-container-cli"),
+        ),
+        Package(
+            base,
+            version,
+            "NVIDIA Container Toolkit, base",
+            files={"/usr/lib/nvidia-container-toolkit/gpu-files": template("gpu-files")},
+            programs={
+                **program("nvidia-container-runtime"),
+                **program("nvidia-ctk"),
+                **program("nvidia-cdi-hook"),
+            },
+        ),
+        Package(
+            "nvidia-container-toolkit",
+            version,
+            "NVIDIA Container Toolkit",
+            relations=needs(base, "libnvidia-container-tools"),
+            programs=program("nvidia-container-runtime-hook"),
+        ),
+    ]
+
+
+def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[Package]:
+    """The driver of one branch as NVIDIA's debian13 repository cuts it: compute, both module flavours, pinning."""
+    upstream, branch = version.split("-")[0], version.split(".")[0]
+    same = f"(= {version})"
+    return [
+        _library("libcuda1", version, f"libcuda.so.{upstream}", "libcuda.so.1", libcuda),
+        _library("libnvidia-ml1", version, f"libnvidia-ml.so.{upstream}", "libnvidia-ml.so.1", empty_library),
+        Package(
+            "nvidia-smi",
+            version,
+            "NVIDIA System Management Interface",
+            "amd64",
+            relations={"Depends": f"libnvidia-ml1 {same}"},
+            programs={"/usr/bin/nvidia-smi": template("nvidia-smi")},
+        ),
+        Package(
+            "firmware-nvidia-gsp",
+            version,
+            "NVIDIA GSP firmware",
+            "amd64",
+            files={f"/usr/lib/firmware/nvidia/{upstream}/gsp_ga10x.bin": b"simulated\n"},
+        ),
+        _module("nvidia-kernel-open-dkms", version, "Dual MIT/GPL", f"firmware-nvidia-gsp {same}"),
+        _module("nvidia-kernel-dkms", version, "NVIDIA", f"firmware-nvidia-gsp {same}"),
+        Package(
+            "nvidia-driver-cuda",
+            version,
+            "NVIDIA driver, compute only",
+            "amd64",
+            relations={
+                "Depends": f"libcuda1 {same}, libnvidia-ml1 {same}, nvidia-smi {same}, "
+                f"nvidia-kernel-open-dkms {same} | nvidia-kernel-dkms {same}"
+            },
+        ),
+        Package(
+            f"nvidia-driver-pinning-{branch}",
+            version,
+            f"Keeps the NVIDIA driver on branch {branch}",
+            files={f"/etc/apt/preferences.d/nvidia-driver-pinning-{branch}": _pinning(branch)},
+        ),
+    ]
+
+
+def _library(name: str, version: str, file: str, soname: str, content: bytes) -> Package:
+    return Package(
+        name,
+        version,
+        f"NVIDIA {soname}",
+        "amd64",
+        files={f"{AMD64_LIBRARIES}/{file}": content},
+        links={f"{AMD64_LIBRARIES}/{soname}": file},
+    )
+
+
+def _module(name: str, version: str, licence: str, needs: str) -> Package:
+    """A kernel module package. Its postinst puts a description, which modinfo of the server reads, in a module's place."""
+    upstream = version.split("-")[0]
+    description = (
+        f"version:        {upstream}\nlicense:        {licence}\n"
+        "description:    simulated module: text that modinfo reads, no code\n"
+    )
+    other = {"nvidia-kernel-open-dkms": "nvidia-kernel-dkms"}.get(name, "nvidia-kernel-open-dkms")
+    return Package(
+        name,
+        version,
+        f"NVIDIA kernel module ({licence})",
+        "amd64",
+        relations={"Depends": needs, "Conflicts": other, "Replaces": other},
+        files={
+            f"/usr/src/nvidia-{upstream}/nvidia.ko.description": description.encode(),
+            "/usr/lib/modprobe.d/nvidia-graphics-drivers.conf": b"blacklist nouveau\n",
+        },
+        scripts={
+            "postinst": template("nvidia-dkms.postinst", UPSTREAM=upstream),
+            "prerm": template("nvidia-dkms.prerm"),
+        },
+    )
+
+
+def _pinning(branch: str) -> bytes:
+    names = "nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 nvidia-smi firmware-nvidia-gsp"
+    return f"Package: {names} libnvidia-ml1\nPin: version {branch}.*\nPin-Priority: 1000\n".encode()
+
+
+def kernel_packages() -> list[Package]:
+    """The kernel that the server plays, its headers, and an initramfs generator that writes no initramfs."""
+    modules = f"/usr/lib/modules/{SERVER_KERNEL}"
+    headers = f"linux-headers-{SERVER_KERNEL}"
+    return [
+        Package(
+            f"linux-image-{SERVER_KERNEL}",
+            "6.12.57-1",
+            "Linux 6.12 for 64-bit PCs",
+            "amd64",
+            files={
+                f"/boot/vmlinuz-{SERVER_KERNEL}": b"simulated kernel\n",
+                f"/boot/initrd.img-{SERVER_KERNEL}": b"simulated initramfs\n",
+                f"/boot/config-{SERVER_KERNEL}": b"CONFIG_IP_NF_RAW=m\n",
+                f"{modules}/modules.dep": b"",
+                f"{modules}/modules.order": b"",
+                f"{modules}/modules.builtin": b"",
+            },
+        ),
+        Package(
+            headers,
+            "6.12.57-1",
+            "Header files for Linux 6.12",
+            "amd64",
+            files={f"/usr/src/{headers}/Makefile": b"# simulated\n"},
+            links={f"{modules}/build": f"/usr/src/{headers}"},
+        ),
+        Package(
+            "linux-headers-amd64",
+            "6.12.57-1",
+            "Header files for the newest Linux",
+            "amd64",
+            relations={"Depends": f"{headers} (= 6.12.57-1)"},
+        ),
+        Package(
+            "initramfs-tools",
+            "0.148.3",
+            "Generic modular initramfs generator",
+            programs={"/usr/sbin/update-initramfs": b'#!/bin/sh\necho "update-initramfs: $* (simulated)"\n'},
+        ),
+    ]
+
+
+def jetson_packages(libcuda: bytes) -> list[Package]:
+    """What L4T r36.4.7 with JetPack 6.2.1 has installed, and its toolkit. Versions as real packages write them."""
+    libraries = {f"{TEGRA_LIBRARIES}/libcuda.so.1.1": libcuda}
+    links = {f"{TEGRA_LIBRARIES}/libcuda.so.1": "libcuda.so.1.1", f"{TEGRA_LIBRARIES}/libcuda.so": "libcuda.so.1.1"}
+    plain = ("core", "init", "tools", "firmware", "3d-core", "bootloader", "multimedia")
+    return [
+        *(Package(f"nvidia-l4t-{part}", L4T_VERSION, f"NVIDIA L4T {part}") for part in plain),
+        Package("nvidia-l4t-kernel", f"5.15.148-tegra-{L4T_VERSION}", "NVIDIA L4T kernel"),
+        Package("nvidia-l4t-cuda", L4T_VERSION, "NVIDIA L4T CUDA driver", files=libraries, links=links),
+        Package("nvidia-jetpack", "6.2.1+b38", "NVIDIA JetPack"),
+        *toolkit_packages(JETPACK_TOOLKIT_VERSION),
+    ]

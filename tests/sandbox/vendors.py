@@ -1,0 +1,186 @@
+"""The vendors' side of the sandbox: signed repositories, registries, and the container that serves them over TLS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.sandbox.base_image import base_image
+from tests.sandbox.docker_packages import RELEASES, Release, build_docker_packages
+from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, does_exist, remove_container, wait_until
+from tests.sandbox.errors import SandboxError
+from tests.sandbox.keys import Keyring
+from tests.sandbox.registry_images import push_images
+from tests.sandbox.repository import Suite, build_package, write_flat, write_suite
+from tests.sandbox.standins import DRIVER_VERSIONS, TOOLKIT_VERSION, driver_packages, toolkit_packages
+
+NAMES = (
+    "download.docker.com",
+    "nvidia.github.io",
+    "developer.download.nvidia.com",
+    "repo.download.nvidia.com",
+    "registry-1.docker.io",
+    "auth.docker.io",
+    "nvcr.io",
+)
+VENDORS = ("docker", "toolkit", "driver", "jetson", "registry")
+FAULTS = ("404", "429", "wrong-signature", "slow", "cut")
+CONTAINER = f"{PREFIX}-vendors"
+IMAGE = f"{PREFIX}-image:vendors"
+TEMPLATES = Path(__file__).parent / "files/vendors"
+TOOLKIT_FOLDER = "nvidia.github.io/libnvidia-container"
+DRIVER_FOLDER = "developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64"
+JETSON_FOLDER = "repo.download.nvidia.com/jetson"
+
+
+def build_repositories(folder: Path) -> dict[str, str]:
+    """Build all apt repositories into ``folder``/vendors/www; return vendor -> fingerprint of its key."""
+    www = folder / "vendors/www"
+    shutil.rmtree(www, ignore_errors=True)
+    with Keyring() as keyring:
+        fingerprints = {
+            "docker": _build_docker(folder, www, keyring),
+            "toolkit": _build_toolkit(folder, www, keyring),
+            "driver": _build_driver(folder, www, keyring),
+            "jetson": _build_jetson(www, keyring),
+        }
+    (folder / "fingerprints.json").write_text(json.dumps(fingerprints))
+    return fingerprints
+
+
+def _build_docker(folder: Path, www: Path, keyring: Keyring) -> str:
+    """https://download.docker.com/linux/{debian,ubuntu}: a pool, a suite for each release, the key as "gpg"."""
+    key = keyring.make_key("Docker Release (simulated) <docker@localhost>")
+
+    def build(release: Release) -> list[Path]:
+        debs = folder / "debs" / release.debian_suite
+        return build_docker_packages(release, debs, folder / "packages" / release.suite)
+
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        packages = list(workers.map(build, RELEASES))
+    for release, built in zip(RELEASES, packages, strict=True):
+        root = www / "download.docker.com/linux" / release.distribution
+        write_suite(root, Suite(release.suite, "stable", ("amd64", "arm64"), "Docker"), built, keyring, key)
+        (root / "gpg").write_text(key.armoured)
+    return key.fingerprint
+
+
+def _build_toolkit(folder: Path, www: Path, keyring: Keyring) -> str:
+    """https://nvidia.github.io/libnvidia-container: flat repositories stable/deb/{amd64,arm64}, key "gpgkey"."""
+    key = keyring.make_key("NVIDIA toolkit (simulated) <toolkit@localhost>")
+    packages = [
+        build_package(package, folder / "packages/toolkit") for package in toolkit_packages(TOOLKIT_VERSION)
+    ]
+    for architecture in ("amd64", "arm64"):
+        root = www / TOOLKIT_FOLDER / "stable/deb" / architecture
+        write_flat(root, "https://nvidia.github.io/libnvidia-container", packages, keyring, key)
+    (www / TOOLKIT_FOLDER / "gpgkey").write_text(key.armoured)
+    return key.fingerprint
+
+
+def _build_driver(folder: Path, www: Path, keyring: Keyring) -> str:
+    """NVIDIA's debian13 repository: flat, two branches, its key beside the packages."""
+    key = keyring.make_key("NVIDIA driver (simulated) <driver@localhost>")
+    stubs = folder / "libcuda/server"
+    libcuda, empty = (stubs / "libcuda-0.so").read_bytes(), (stubs / "empty.so").read_bytes()
+    packages = [
+        build_package(package, folder / "packages/driver")
+        for version in DRIVER_VERSIONS
+        for package in driver_packages(version, libcuda, empty)
+    ]
+    write_flat(www / DRIVER_FOLDER, "NVIDIA", packages, keyring, key)
+    (www / DRIVER_FOLDER / "8793F200.pub").write_text(key.armoured)
+    return key.fingerprint
+
+
+def _build_jetson(www: Path, keyring: Keyring) -> str:
+    """NVIDIA's Jetson repositories: there and signed, with nothing newer than what the Jetson has."""
+    key = keyring.make_key("NVIDIA Jetson (simulated) <jetson@localhost>")
+    for part in ("common", "t234"):
+        suite = Suite("r36.4", "main", ("amd64", "arm64"), "NVIDIA")
+        write_suite(www / JETSON_FOLDER / part, suite, [], keyring, key)
+    (www / JETSON_FOLDER / "jetson-ota-public.asc").write_text(key.armoured)
+    return key.fingerprint
+
+
+def build_vendors_image(inputs: str) -> None:
+    """Make the image of the vendors' container."""
+    commit_image(
+        IMAGE,
+        base=base_image("trixie"),
+        context=TEMPLATES,
+        script="/bin/sh /build/setup",
+        labels={f"{LABEL}.inputs": inputs},
+    )
+
+
+def start_vendors(folder: Path, address: str) -> None:
+    """Start the vendors' container at ``address``, or leave it where it runs; wait until it answers."""
+    if not is_running():
+        remove_container(CONTAINER)
+        (folder / "vendors/faults.json").write_text("{}")
+        (folder / "vendors/requests.jsonl").touch()
+        docker(
+            "run", "--detach", "--name", CONTAINER, "--hostname", "vendors", "--label", LABEL,
+            "--network", PREFIX, "--ip", address, "--init",
+            "--volume", f"{folder / 'vendors'}:/srv/sandbox",
+            IMAGE, "/usr/local/bin/sandbox-vendors",
+        )  # fmt: skip
+    wait_until(
+        lambda: _does_answer(address), what="the vendors' start", seconds=30, look_at=f"docker logs {CONTAINER}"
+    )
+
+
+def is_running() -> bool:
+    """Whether the vendors' container runs."""
+    return does_exist("container", CONTAINER) and (
+        docker("inspect", "--format", "{{.State.Running}}", CONTAINER) == "true"
+    )
+
+
+def _does_answer(address: str) -> bool:
+    """Whether both the registry and the TLS server listen; asked inside, where no name has to be known."""
+    probe = "import socket; [socket.create_connection(('127.0.0.1', port), 1).close() for port in (443, 5000)]"
+    asked = subprocess.run(["docker", "exec", CONTAINER, "python3", "-c", probe], capture_output=True)
+    return asked.returncode == 0 and requests.get(f"http://{address}:5000/v2/", timeout=5).ok
+
+
+def fill_registry(folder: Path, address: str) -> dict[str, str]:
+    """Make the images' layers in the vendors' container and push them; return reference -> digest."""
+    layers = folder / "vendors/layers"
+    layers.mkdir(exist_ok=True)
+    docker("exec", CONTAINER, "sandbox-images", "/srv/sandbox/layers")
+    return push_images(f"{address}:5000", layers)
+
+
+def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None) -> None:
+    """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` as fault ends it, for all without a vendor."""
+    if (fault is not None and fault not in FAULTS) or (vendor is not None and vendor not in VENDORS):
+        raise SandboxError(
+            "no such fault", seen=f"{fault} {vendor}", remedy=f"one of {FAULTS} and one of {VENDORS}, or clear"
+        )
+    path = folder / "vendors/faults.json"
+    faults: dict[str, str] = json.loads(path.read_text()) if vendor else {}
+    if vendor is not None:
+        faults.pop(vendor, None)
+        faults.update({vendor: fault} if fault else {})
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(faults))
+    new.rename(path)
+
+
+def read_requests(folder: Path) -> list[dict[str, Any]]:
+    """The request log: time, client, vendor, host, method, path, status, bytes of each request, oldest first."""
+    text = (folder / "vendors/requests.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def clear_requests(folder: Path) -> None:
+    """Start the request log anew."""
+    (folder / "vendors/requests.jsonl").write_text("")
