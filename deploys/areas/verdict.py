@@ -30,7 +30,9 @@ def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> G
     ran = [step for step in steps if _ran(step)]
     facts = probe(host, session.access) if ran else session.facts
     if conclude(host, plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
-        yield from _fail(_bad(plan, facts) or ["a step of this run failed, see above"])
+        yield from _fail(
+            [f"{len(_bad(plan, facts))} bad, see above" if _bad(plan, facts) else "a step failed, see above"]
+        )
 
 
 def conclude(host: PyinfraHost, plan: Plan, facts: Host, *, has_failed: bool = False) -> Verdict:

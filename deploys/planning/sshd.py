@@ -16,6 +16,7 @@ OPTIONS = (
 )
 EXPECTED = tuple((name.lower(), value) for name, value in OPTIONS)
 # sshd takes the first value it reads, and drop-ins are read in lexical order.
+RIGHT = Note("the five X11 options are right", "sshd -T says so")
 DROP_IN = "/etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
 
 
@@ -30,16 +31,15 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
     tools = () if host.sshd.xauth else ("xauth",)
     differing = tuple(item for item in EXPECTED if item not in host.sshd.effective)
     if not differing and not host.sshd.pending:
-        return SshdPlan(expected=EXPECTED, tools=tools, notes=(_right(tools),))
+        return SshdPlan(expected=EXPECTED, tools=tools, notes=(RIGHT, *_missing(tools)))
     if not host.sshd.includes_drop_ins:
         return SshdPlan(refusal=_no_drop_ins(host, differing))
-    notes = tuple(_note(name, value, host) for name, value in differing)
+    notes = (*(_note(name, value, host) for name, value in differing), *_missing(tools))
     return SshdPlan(drop_in=_drop_in(), expected=EXPECTED, tools=tools, notes=notes)
 
 
-def _right(tools: tuple[str, ...]) -> Note:
-    missing = f"; installs {', '.join(tools)}" if tools else ""
-    return Note(f"X11 options are right{missing}", "sshd -T already gives all five values")
+def _missing(tools: tuple[str, ...]) -> tuple[Note, ...]:
+    return tuple(Note(f"installs {tool}", "X11 forwarding needs it") for tool in tools)
 
 
 def _note(name: str, value: str, host: Host) -> Note:

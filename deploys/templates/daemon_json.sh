@@ -51,8 +51,7 @@ if [ -e "$dir/pending" ]; then
 fi
 [ "$(digest)" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
   "SHA-256 $(digest), read was $found" "run this again"
-timeout 30 docker info >/dev/null 2>&1 || fail "Docker does not answer, so daemon.json was left alone" \
-  "docker info failed" "journalctl -u docker on the host says why"
+need_docker "daemon runtimes"
 command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
   "no such command on the path" "see above what became of the toolkit"
 

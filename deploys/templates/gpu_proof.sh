@@ -24,6 +24,7 @@ print("ok" if count.value else "no devices")
 print(count.value)
 print(", ".join(names))
 '
+need_docker "gpu proof"
 if ! docker image inspect "$pinned" >/dev/null 2>&1; then
   printf 'the image %s is not there: nothing was proved\n' "$image"
   exit 0

@@ -3,6 +3,7 @@
 # TAGGED is empty, or the name that a digest also goes by (Docker drops it when it pulls by digest).
 log=$RUN/log
 failed=0
+need_docker images
 while [ $# -gt 0 ]; do
   if ! docker pull --quiet "$1" >"$log" 2>&1 || ! docker image inspect "$1" >"$log" 2>&1; then
     explain "image $1 cannot be pulled" "$(short "$log")" "check the name and digest, the registry and the host's network"

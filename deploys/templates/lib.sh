@@ -17,6 +17,13 @@ fail() {
   exit 1
 }
 
+# need_docker AREA: where Docker does not answer, one short reason in place of what would follow from that.
+need_docker() {
+  timeout 60 docker info >/dev/null 2>&1 && return 0
+  fail "$1: not done, because Docker does not answer" "docker info fails" \
+    "see above what became of Docker, and journalctl -u docker on the host"
+}
+
 # short FILE: the last lines of a log on one line.
 short() {
   tail -n "${2:-6}" "$1" 2>/dev/null | tr -s ' \t\n' ' '
