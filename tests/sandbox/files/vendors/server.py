@@ -17,6 +17,7 @@ import time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 VENDORS = {
     "download.docker.com": "docker",
@@ -62,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     def read_file(self, host: str, *, wrong_signature: bool) -> tuple[int, dict[str, str], bytes]:
         """A file of www/<host>; with ``wrong_signature`` the signatures are those of a stranger's key."""
         root = FOLDER / "www" / host
-        path = (root / self.path.split("?")[0].lstrip("/")).resolve()
+        path = (root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
         if wrong_signature and path.name in ("InRelease", "Release.gpg"):
             path = path.with_name(path.name + ".wrong")
         if root not in path.parents or not path.is_file():
