@@ -21,7 +21,8 @@ PROBE = Path(__file__).with_name("probe.sh")
 
 # sudo's own messages are thrown away: pyinfra takes "a password is required" for a prompt and would ask at
 # the terminal. The probe always exits 0, so a sudo that fails has not run it; then it runs without privilege.
-RUN = """probe={probe}
+RUN = """unset ROOT
+probe={probe}
 if [ "$(id -u)" -eq 0 ]; then sh -c "$probe"
 elif {sudo} sh -c "$probe" 2>/dev/null; then :
 else sh -c "$probe"

@@ -248,9 +248,7 @@ class Host:
     init: str | None = None  # name of PID 1: systemd, init …
     gpus: tuple[Gpu, ...] | None = None
     nvswitches: tuple[str, ...] | None = None
-    driver: Driver = field(
-        default_factory=lambda: Driver(None, None, None, None, None, None, (), False, False, False)
-    )
+    driver: Driver = field(default_factory=lambda: Driver(None, None, None, None, None, None, (), False, False, False))
     secure_boot: bool | None = None
     display: Display = field(default_factory=lambda: Display(None, None, ()))
     jetson: Jetson | None = None

@@ -7,12 +7,14 @@
 # printable ASCII becomes "?". Only full-line comments here: facts/host.py leaves them out when it sends the text.
 
 LC_ALL=C
-export LC_ALL
+DOCKER_CONTEXT=default
+export LC_ALL DOCKER_CONTEXT
+unset DOCKER_HOST
 PATH=$PATH:${ROOT-}/usr/local/sbin:${ROOT-}/usr/sbin:${ROOT-}/sbin:${ROOT-}/snap/bin
 exec </dev/null
 cd "${ROOT:-/}" || exit 0
 
-has() { command -v "$1" >/dev/null 2>&1; }
+has() { command -v "$1" >/dev/null; }
 say() { printf '%s=%s\n' "$1" "$2"; }
 section() { printf '@@ %s\n' "$1"; }
 limited() { "$@"; }
@@ -22,7 +24,7 @@ if has timeout; then limited() { timeout 10 "$@"; }; fi
 line() {
     line=
     [ -r "$1" ] && [ ! -d "$1" ] || return 1
-    { IFS= read -r line <"$1" || [ -n "$line" ]; } 2>/dev/null
+    IFS= read -r line <"$1" || [ -n "$line" ]
 }
 
 # tell KEY FILE
@@ -35,7 +37,7 @@ each() { while IFS= read -r each || [ -n "$each" ]; do say "$1" "$each"; done; }
 text() {
     [ -f "$1" ] || return 0
     if [ -r "$1" ] && has base64; then
-        say file "$(base64 <"$1" 2>/dev/null | tr -d '\n') /$1"
+        say file "$(base64 <"$1" | tr -d '\n') /$1"
     else
         say unread "/$1: not readable"
     fi
@@ -116,7 +118,7 @@ gpus() {
     variable=sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
     # Four bytes of attributes come first, then 0 or 1.
     if [ -r "$variable" ]; then
-        say secure_boot "$(od -An -t u1 -j4 -N1 "$variable" 2>/dev/null | tr -d ' \n')"
+        say secure_boot "$(od -An -t u1 -j4 -N1 "$variable" | tr -d ' \n')"
     elif [ -d sys/firmware/efi ]; then
         say unread "Secure Boot: its EFI variable is not readable"
     else
@@ -136,7 +138,7 @@ driver() {
         kernel=${modules##*/}
         say modules "$kernel"
         if [ -e "$modules/build" ]; then say headers "$kernel"; fi
-        limited modinfo -k "$kernel" nvidia 2>/dev/null | while read -r field value; do
+        limited modinfo -k "$kernel" nvidia | while read -r field value; do
             case $field in version: | license:) say "disk_${field%:}" "$kernel $value" ;; esac
         done
     done
@@ -180,14 +182,14 @@ sshd_settings() {
         say unread "/etc/ssh/sshd_config: not readable"
     fi
     grep -n -i -E "^[[:space:]]*(include|match|$keys)([[:space:]=]|\$)" etc/ssh/sshd_config \
-        etc/ssh/sshd_config.d/*.conf /dev/null 2>/dev/null | each config
+        etc/ssh/sshd_config.d/*.conf /dev/null | each config
     for path in usr/bin/xauth usr/local/bin/xauth; do
         if [ -e "$path" ]; then say xauth "/$path"; fi
     done
     # Some versions of sshd insist on being called by their full path.
     sshd=$(command -v sshd) || return 0
     limited "$sshd" -V 2>&1 | each version
-    limited "$sshd" -T 2>/dev/null | grep -E "^($keys) " | each effective
+    limited "$sshd" -T | grep -E "^($keys) " | each effective
 }
 
 cameras() {
@@ -208,12 +210,12 @@ cameras() {
 # Packages of interest, and every package that is held or not in order ("iF", "iU", "..R").
 dpkg_packages() {
     has dpkg-query || return 0
-    say architecture "$(limited dpkg --print-architecture 2>/dev/null)"
+    say architecture "$(limited dpkg --print-architecture)"
     names='nvidia|libnvidia|libcuda1|cuda-|libcuda|nvlsm|firmware-nvidia|linux-(modules|objects|signatures)-nvidia'
     names="$names|xserver-xorg-video-nvidia|docker|containerd|runc|moby-|podman-docker|linux-headers-|xauth|curl"
     names="$names|ca-certificates|gpg|gnupg|kmod|dkms|openssh-server"
     # shellcheck disable=SC2016
-    limited dpkg-query -W -f='${db:Status-Abbrev}|${Package}|${Version}\n' 2>/dev/null |
+    limited dpkg-query -W -f='${db:Status-Abbrev}|${Package}|${Version}\n' |
         grep -E "^(h|.[HUFWt]|..R)|^.i.\\|($names)" | each dpkg
     say dpkg_read yes
 }
@@ -222,12 +224,12 @@ rpm_packages() {
     has rpm || return 0
     limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'nvlsm*' \
         'docker*' 'containerd*' 'runc' 'moby*' 'podman-docker' 'kernel-devel*' 'kernel-headers' 'xorg-x11-xauth' \
-        'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' 2>/dev/null | each rpm
+        'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' | each rpm
 }
 
 # Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks.
 lock_holder() {
-    inodes=$(stat -c %i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock 2>/dev/null | tr '\n' ' ')
+    inodes=$(stat -c %i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock | tr '\n' ' ')
     if [ -z "$inodes" ] || [ ! -r proc/locks ]; then return 0; fi
     while read -r _ kind _ _ pid place _; do
         if [ "$kind" = '->' ]; then continue; fi
@@ -250,19 +252,21 @@ packages() {
     lock_holder
     text etc/apt/sources.list
     for file in etc/apt/sources.list.d/*.list etc/apt/sources.list.d/*.sources; do text "$file"; done
-    sha256sum etc/apt/keyrings/* usr/share/keyrings/* 2>/dev/null | each keyring
+    sha256sum etc/apt/keyrings/* usr/share/keyrings/* | each keyring
 }
 
-# Whether asking Docker is safe: a client that talks to a socket of systemd would start a daemon that is stopped.
-docker_answers() {
+# Whether asking Docker is safe: where systemd holds the socket, a question would start a daemon that is stopped.
+docker_listens() {
     has docker || return 1
     if line run/docker.pid && line "proc/$line/comm" && [ "$line" = dockerd ]; then return 0; fi
     [ -e run/docker.sock ] || [ -e var/run/docker.sock ] || return 1
-    [ -e snap/bin/docker ] || [ ! -e run/systemd/system ] || case $docker_link in */docker-desktop/*) ;; *) false ;; esac
+    if [ -e snap/bin/docker ] || [ ! -e run/systemd/system ]; then return 0; fi
+    case $docker_link in */docker-desktop/*) return 0 ;; esac
+    return 1
 }
 
 docker_state() {
-    info=$(limited docker info --format '{{json .}}' 2>/dev/null)
+    info=$(limited docker info --format '{{json .}}')
     say info "$info"
     case $info in
         *'"ServerVersion":"'[0-9]*) ;;
@@ -273,14 +277,14 @@ docker_state() {
     esac
     root=${info#*'"DockerRootDir":"'}
     root=${root%%'"'*}
-    if running=$(limited docker ps -q --no-trunc 2>/dev/null); then
+    if running=$(limited docker ps -q --no-trunc); then
         say listed containers
         # shellcheck disable=SC2086
         [ -z "$running" ] || limited docker inspect --type container \
-            --format '{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}}' $running 2>/dev/null | each running
+            --format '{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}}' $running | each running
     fi
     if images=$(limited docker image ls --digests --no-trunc \
-        --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}' 2>/dev/null); then
+        --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}'); then
         say listed images
         [ -z "$images" ] || printf '%s\n' "$images" | each image
     fi
@@ -296,19 +300,19 @@ docker_engine() {
     text etc/default/docker
     for unit in etc/systemd/system lib/systemd/system usr/lib/systemd/system; do
         if [ -e "$unit/docker.service" ] && [ -e run/systemd/system ]; then
-            say unit "$(limited systemctl show -p ExecStart docker.service 2>/dev/null)"
+            say unit "$(limited systemctl show -p ExecStart docker.service)"
             break
         fi
     done
-    if docker_answers; then
+    if docker_listens; then
         say running yes
         docker_state
     elif has docker; then
-        limited docker --version 2>/dev/null | each client
+        limited docker --version | each client
     fi
     for folder in "${root#/}" var/lib/docker var/lib; do
         [ -d "$folder" ] || continue
-        limited df -Pk "$folder" 2>/dev/null | each free
+        limited df -Pk "$folder" | each free
         break
     done
     for path in usr/bin usr/local/bin usr/local/nvidia/toolkit; do
@@ -333,5 +337,5 @@ docker_engine() {
     packages
     docker_engine
     section end
-} | tr -c '\11\12\40-\176' '?'
+} 2>/dev/null | tr -c '\11\12\40-\176' '?'
 exit 0

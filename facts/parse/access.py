@@ -77,9 +77,7 @@ def in_reading_order(lines: tuple[ConfigLine, ...]) -> tuple[ConfigLine, ...]:
     """The lines that set an option, in the order sshd reads them; drop-ins only where they are included."""
     options = [line for line in lines if line.keyword in OPTIONS]
     main = [line for line in options if line.path == MAIN]
-    drop_ins = sorted(
-        (line for line in options if line.path != MAIN), key=lambda line: (line.path, line.number)
-    )
+    drop_ins = sorted((line for line in options if line.path != MAIN), key=lambda line: (line.path, line.number))
     if includes_drop_ins(lines):
         return (*drop_ins, *main)
     included = any(line.path == MAIN and line.keyword == "include" for line in lines)
@@ -94,6 +92,5 @@ def read_cameras(answer: Answer) -> tuple[Camera, ...]:
         links.setdefault(f"/dev/{target.rsplit('/', 1)[-1]}", link)
     cameras = ([*value.split(" ", 2), "", ""][:3] for value in answer.all("cameras", "camera"))
     return tuple(
-        Camera(device, name.strip() or None, links.get(device), to_int(index))
-        for device, index, name in cameras
+        Camera(device, name.strip() or None, links.get(device), to_int(index)) for device, index, name in cameras
     )

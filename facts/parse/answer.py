@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-HEADER = re.compile(r"^@@ gpu-host-probe (\d{1,6})$", re.MULTILINE)
+HEADER = re.compile(r"^@@ gpu-host-probe (\d{1,6})\r?$", re.MULTILINE)
 
 Section = dict[str, list[str]]
 

@@ -94,10 +94,7 @@ def client_version(answer: Answer, info: Info, packages: tuple[tuple[str, str], 
 
 def free_bytes(answer: Answer) -> int | None:
     """Free bytes for unprivileged writers where Docker keeps, or would keep, its data: ``df -Pk``."""
-    rows = (
-        re.search(r"\s(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\s+\d+%", row)
-        for row in answer.all("docker", "free")
-    )
+    rows = (re.search(r"\s(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\s+\d+%", row) for row in answer.all("docker", "free"))
     row = next(filter(None, rows), None)
     return int(row[3]) * 1024 if row else None
 
@@ -137,9 +134,7 @@ def read_images(answer: Answer) -> tuple[Image, ...] | None:
         identity, repository, tag, digest = (value.split() + ["<none>"] * 4)[:4]
         known = names.setdefault(identity, [])
         if repository != "<none>":
-            known += [f"{repository}:{tag}"] * (tag != "<none>") + [f"{repository}@{digest}"] * (
-                digest != "<none>"
-            )
+            known += [f"{repository}:{tag}"] * (tag != "<none>") + [f"{repository}@{digest}"] * (digest != "<none>")
     return tuple(Image(identity, tuple(sorted(set(known)))) for identity, known in names.items())
 
 

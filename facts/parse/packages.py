@@ -64,9 +64,7 @@ def split_row(row: str) -> tuple[str, str, str]:
 def pick(packages: Versions, pattern: str, *, but: str = "$^") -> Versions:
     """Those whose whole name matches ``pattern`` and not ``but``."""
     return tuple(
-        (name, version)
-        for name, version in packages
-        if re.fullmatch(pattern, name) and not re.fullmatch(but, name)
+        (name, version) for name, version in packages if re.fullmatch(pattern, name) and not re.fullmatch(but, name)
     )
 
 
