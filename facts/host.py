@@ -23,9 +23,10 @@ PROBE = Path(__file__).with_name("probe.sh")
 # the terminal. The probe always exits 0, so a sudo that fails has not run it; then it runs without privilege.
 RUN = """unset ROOT
 probe={probe}
-if [ "$(id -u)" -eq 0 ]; then sh -c "$probe"
-elif {sudo} sh -c "$probe" 2>/dev/null; then :
-else sh -c "$probe"
+user=$(id -un)
+if [ "$(id -u)" -eq 0 ]; then sh -c "$probe" probe "$user"
+elif {sudo} sh -c "$probe" probe "$user" 2>/dev/null; then :
+else sh -c "$probe" probe "$user"
 fi
 exit 0"""
 

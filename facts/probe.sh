@@ -1,6 +1,7 @@
 #!/bin/sh
 # What is true of this machine, for facts/parse. Changes nothing, needs no privilege (and says what it could not
-# read), never fails. Every file is read below $ROOT; commands come from PATH.
+# read), never fails. Every file is read below $ROOT; commands come from PATH. Its one argument is the name of the
+# user who logged in, which a probe that runs through sudo cannot see.
 #
 # The answer is ASCII lines: "@@ gpu-host-probe 1", then sections "@@ NAME" of KEY=VALUE lines, then "@@ end".
 # A key may repeat. Whole files travel in base64, because their content is anybody's; every other byte that is not
@@ -43,13 +44,14 @@ text() {
     fi
 }
 
+# host USER
 host() {
     section host
+    say user "$1"
     say machine "$(uname -m)"
     say release "$(uname -r)"
     say time "$(date +%s)"
     say id "$(id)"
-    say login "${SUDO_USER:-}"
     tell name proc/sys/kernel/hostname
     tell boot_id proc/sys/kernel/random/boot_id
     if line proc/1/stat; then say pid1_stat "${line##*) }"; fi
@@ -326,7 +328,7 @@ docker_engine() {
 
 {
     section 'gpu-host-probe 1'
-    host
+    host "${1-}"
     marks
     board
     gpus

@@ -32,10 +32,11 @@ def provision(areas: frozenset[Area] = ALL_AREAS) -> None:
     """Bring ``areas`` of the current host to what its settings wish."""
     plan, session = _prepare(areas)
     sshd = _emit_sshd(plan, session.access)
-    host_steps = _emit_packages(plan, session.access) + _emit_docker(plan, session.access)
-    reboot = _emit_reboot(plan, session.access, after=host_steps)
-    proof = _emit_proof(plan, session, after=host_steps + reboot) if plan.proof.run else []
-    _emit_verdict(plan, session, sshd + host_steps + reboot + proof)
+    packages = _emit_packages(plan, session.access)
+    docker = _emit_docker(plan, session.access)
+    reboot = _emit_reboot(plan, session.access, after=packages)
+    proof = _emit_proof(plan, session, after=packages + docker + reboot) if plan.proof.run else []
+    _emit_verdict(plan, session, sshd + packages + docker + reboot + proof)
 
 
 def verify() -> None:

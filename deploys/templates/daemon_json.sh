@@ -12,12 +12,15 @@ digest() {
   if [ -e "$file" ]; then sha256sum <"$file" | cut -d ' ' -f 1; else echo absent; fi
 }
 
+daemon_pid() {
+  pid=$(systemctl show -p MainPID --value docker 2>/dev/null)
+  if [ "${pid:-0}" != 0 ]; then echo "$pid"; else cat /run/docker.pid; fi
+}
+
 # reload: SIGHUP, then up to 15 s for the reload event. The signal itself says nothing: a rejected file gives no event.
 reload() {
   since=$(date +%s.%N)
-  pid=$(systemctl show -p MainPID --value docker 2>/dev/null)
-  [ "${pid:-0}" != 0 ] || pid=$(cat /run/docker.pid 2>/dev/null) || return 1
-  kill -HUP "$pid" || return 1
+  kill -HUP "$(daemon_pid)" || return 1
   tries=0
   while [ "$tries" -lt 50 ]; do
     events=$(timeout 10 docker events --since "$since" --until "$(date +%s.%N)" --filter type=daemon --filter event=reload 2>/dev/null)
@@ -56,8 +59,8 @@ command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime
   "no such command on the path" "see above what became of the toolkit"
 
 if dockerd --help 2>/dev/null | grep -q -- --validate; then
-  # Flags of the unit take part: a key in both places stops the daemon.
-  flags=$(systemctl show -p ExecStart docker 2>/dev/null | sed -n 's/.*argv\[\]=[^ ]* \(.*\) ; ignore_errors.*/\1/p')
+  # The daemon's own flags take part: a key that is in both places stops it. The unit's text still has variables in it.
+  flags=$(tr '\0' ' ' <"/proc/$(daemon_pid)/cmdline" | cut -d ' ' -f 2-)
   # shellcheck disable=SC2086
   said=$(dockerd --validate $flags --config-file "$new" 2>&1) || fail "dockerd does not accept the new daemon.json; the old one stays" \
     "$(printf '%s' "$said" | tr -s ' \n' ' ')" "mend the keys it names in $file"

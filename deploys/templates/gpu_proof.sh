@@ -48,7 +48,8 @@ boot=$(cat /proc/sys/kernel/random/boot_id)/$(printf '%s' "$stat" | cut -d ' ' -
 {
   printf 'time=%s\nresult=%s\nimage=%s\n' "$(date +%s)" "$result" "$image"
   printf 'driver=%s\nboot=%s\nmechanism=%s\n' "$driver" "$boot" "$mechanism"
-  printf 'devices=%s\nnames=%s\n' "$(sed -n 2p "$out")" "$(sed -n 3p "$out")"
+  devices=$(sed -n 2p "$out")
+  printf 'devices=%s\nnames=%s\n' "${devices:-0}" "$(sed -n 3p "$out")"
 } >"$RUN/proof"
 chmod 0644 "$RUN/proof" && mv -f "$RUN/proof" "$state/proof"
 printf '%s\n' "$result"

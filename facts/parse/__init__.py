@@ -7,7 +7,7 @@ from .access import read_cameras, read_sshd
 from .answer import Answer, read_answer
 from .containers import read_docker, read_toolkit
 from .gpu import read_display, read_driver, read_gpus, read_kernel, read_nvswitches, read_secure_boot
-from .machine import pid1_start, read_os, read_platform, read_proof, user_of
+from .machine import login_user, pid1_start, ran_as_root, read_os, read_platform, read_proof
 from .packages import read_packages
 from .tegra import read_jetson
 from .wsl import read_wsl
@@ -28,14 +28,13 @@ def parse_probe(text: str) -> Host:
     if answer.version != FORMAT:
         return Host(probe=0, unread=("the probe gave no answer that this version can read",))
     platform = read_platform(answer)
-    uid, user = user_of(answer)
     return Host(
         probe=FORMAT if answer.complete else 0,
         name=answer.first("host", "name") or "",
         time=answer.number("host", "time") or 0,
         boot=f"{answer.first('host', 'boot_id') or ''}/{pid1_start(answer)}",
-        user=user,
-        elevated=uid == 0,
+        user=login_user(answer),
+        elevated=ran_as_root(answer),
         unread=find_unread(answer),
         platform=platform,
         os=read_os(answer),

@@ -22,11 +22,15 @@ def pid1_start(answer: Answer) -> str:
     return fields[19] if len(fields) > 19 else ""
 
 
-def user_of(answer: Answer) -> tuple[int | None, str]:
-    """The user id that the probe ran under, and the name of the user who logged in (before sudo)."""
-    match = re.match(r"uid=(\d{1,10})(?:\(([^)]*)\))?", answer.first("host", "id") or "")
-    login = answer.first("host", "login")
-    return (int(match[1]), login or match[2] or match[1]) if match else (None, "")
+def login_user(answer: Answer) -> str:
+    """The user who logged in; where the probe was not told, the one whom ``id`` names."""
+    match = re.match(r"uid=(\d+)(?:\(([^)]*)\))?", answer.first("host", "id") or "")
+    return answer.first("host", "user") or (match[2] or match[1] if match else "")
+
+
+def ran_as_root(answer: Answer) -> bool:
+    """Whether the probe itself had root's rights, as ``id`` says."""
+    return bool(re.match(r"uid=0\b", answer.first("host", "id") or ""))
 
 
 def read_os(answer: Answer) -> Os:
@@ -138,5 +142,5 @@ def read_proof(answer: Answer) -> Proof | None:
     time, devices = to_int(values.get("time")), to_int(values.get("devices"))
     if time is None or devices is None:
         return None
-    words = {key: values.get(key, "") for key in ("result", "image", "driver", "boot", "mechanism")}
+    words = {key: values.get(key, "") for key in ("result", "image", "driver", "boot", "mechanism", "names")}
     return Proof(time=time, devices=devices, **words)

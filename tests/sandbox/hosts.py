@@ -47,9 +47,9 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated)", (8, 0))),
-        Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated)", (8, 7))),
-        Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated)", (8, 9))),
+        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated GPU)", (8, 0))),
+        Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
+        Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
     )
 }
 
