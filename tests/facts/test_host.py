@@ -56,7 +56,7 @@ def run(tmp_path: Path, sudo: str | None, *, command: str, stdin: str = "") -> H
 
 def test_passwordless_sudo_is_used(tmp_path: Path) -> None:
     host = run(tmp_path, GRANTS, command=HostProbe().command())
-    assert (host.probe, host.user, host.elevated) == (1, "root", True)
+    assert (host.probe, host.user, host.elevated) == (1, "ann", True)
 
 
 @pytest.mark.parametrize("sudo", [WANTS, None])
@@ -65,10 +65,10 @@ def test_without_sudo_the_user_probes(tmp_path: Path, sudo: str | None) -> None:
     assert (host.probe, host.user, host.elevated) == (1, "ann", False)
 
 
-@pytest.mark.parametrize(("password", "user"), [("secret\n", "root"), ("wrong\n", "ann"), ("", "ann")])
-def test_the_password_comes_from_standard_input(tmp_path: Path, password: str, user: str) -> None:
+@pytest.mark.parametrize(("password", "elevated"), [("secret\n", True), ("wrong\n", False), ("", False)])
+def test_the_password_comes_from_standard_input(tmp_path: Path, password: str, elevated: bool) -> None:
     host = run(tmp_path, WANTS, command=HostProbe().command(sudo_from_stdin=True), stdin=password)
-    assert (host.probe, host.user) == (1, user)
+    assert (host.probe, host.user, host.elevated) == (1, "ann", elevated)
 
 
 def test_command_fits_one_argument() -> None:
