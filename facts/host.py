@@ -7,15 +7,14 @@ views one part. Every view runs the probe again: code asks for ``HostProbe`` onc
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase, ShortFactBase
 
 from .model import Host
 from .parse import parse_probe
+from .printing import printable
 
 PROBE = Path(__file__).with_name("probe.sh")
 
@@ -61,22 +60,15 @@ class HostProbe(FactBase[Host]):
             raise FactProcessError(f"the probe's answer cannot be read: {error!r}") from error
 
 
-def as_json(part: Any) -> Any:
-    """A record, a tuple of records, or None, in the types JSON has."""
-    if isinstance(part, tuple):
-        return [as_json(item) for item in part]
-    return None if part is None else asdict(part)
-
-
-class View(ShortFactBase[Any]):
+class View(ShortFactBase[object]):
     """One part of the host's record as JSON types, for people and for ``pyinfra … fact``."""
 
     fact = HostProbe
     part: str
 
-    def process_data(self, data: Host) -> Any:
+    def process_data(self, data: Host) -> object:
         """The part of the record that ``part`` names."""
-        return as_json(getattr(data, self.part))
+        return printable(getattr(data, self.part))
 
 
 class Platform(View):

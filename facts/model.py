@@ -6,8 +6,10 @@ Sizes are bytes, times are seconds since the epoch on the host's clock, ids are 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from .printing import printable
 
 
 class PlatformKind(StrEnum):
@@ -264,6 +266,6 @@ class Host:
     packages: Packages = field(default_factory=lambda: Packages(None, None, None, (), (), (), ()))
     proof: Proof | None = None
 
-    def to_json(self) -> dict[str, object]:
-        """The record as JSON objects: what pyinfra's own printing of facts asks for by this name."""
-        return asdict(self)
+    def to_json(self) -> object:
+        """The record in JSON's types: what pyinfra's own printing of facts asks for by this name."""
+        return printable(self)

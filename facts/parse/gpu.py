@@ -8,11 +8,11 @@ from ..model import Display, Driver, Gpu, Kernel, ModuleFlavour
 from .answer import Answer, to_int
 from .packages import installed, pick
 
-DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|cuda-compat-.*|libcuda\d.*|nvlsm"
-# Toolkit, L4T and CUDA libraries carry the name but are no part of a driver.
+DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|libcuda\d.*|nvlsm"
+# The toolkit, L4T, CUDA's libraries and whole kernels carry the name but are no part of a driver.
 OTHER_PACKAGES = (
-    r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda-(dev|toolkit|doc|gdb)|profiler|visual-profiler).*"
-    r"|linux-headers-.*|linux-(image|tools|cloud-tools|buildinfo)-.*"
+    r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda|cudnn|tensorrt|opencv|vpi|profiler|visual-profiler|nsight).*"
+    r"|linux-(?!(modules|objects|signatures)-nvidia).*"
 )
 
 

@@ -19,8 +19,9 @@ from pyinfra_cli.util import json_encode  # type: ignore[import-untyped]
 
 import facts.host
 from facts.host import HostProbe, View, probe_text
-from facts.model import Host
+from facts.model import AptFile, Host, Packages
 from facts.parse import parse_probe
+from facts.printing import printable
 
 # Stand-ins: an `id` that believes the variable AS_ROOT, and a sudo that grants, wants a password, or is not there.
 ID = (
@@ -94,6 +95,15 @@ def test_process_raises_nothing_but_fact_process_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(facts.host, "parse_probe", broken)
     with pytest.raises(FactProcessError, match="KeyError"):
         HostProbe().process(["anything"])
+
+
+def test_passwords_in_addresses_are_not_printed() -> None:
+    source = AptFile("/etc/apt/sources.list", "deb https://ann:secret@mirror.example/debian trixie main\n# a: b@c\n")
+    host = Host(probe=1, packages=Packages("apt", (), None, (), (source,), (), ()))
+    printed = json.dumps(printable(host))
+    assert "secret" not in printed
+    assert "https://ann:***@mirror.example/debian" in printed
+    assert "# a: b@c" in printed
 
 
 def test_every_view_is_a_part_of_the_record() -> None:

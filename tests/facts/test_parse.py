@@ -289,6 +289,20 @@ def test_dnf_on_debian_serves_the_distribution_that_os_release_names() -> None:
     assert host_of(*both, debian).docker.origin == "docker.io"
 
 
+def test_what_carries_nvidias_name_and_is_no_driver() -> None:
+    others = (
+        "linux-nvidia-64k",
+        "linux-headers-nvidia-64k",
+        "nvidia-l4t-core",
+        "libnvidia-container1",
+        "nvidia-cuda-toolkit",
+    )
+    driver = ("cuda-drivers-580", "libcuda1", "linux-modules-nvidia-580-generic", "nvidia-driver-580", "nvlsm")
+    host = host_of(*(f"packages.dpkg=hi |{name}|1" for name in (*others, *driver)))
+    assert [name for name, _ in host.driver.packages] == list(driver)
+    assert len(host.packages.installed) == 10
+
+
 def test_a_daemon_that_did_not_answer_is_neither_up_nor_down() -> None:
     host = host_of("docker.running=yes", 'docker.info={"ServerErrors":["permission denied"]}')
     assert host.docker.running is None
