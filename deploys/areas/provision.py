@@ -18,7 +18,7 @@ from deploys.areas.packages import add_repositories, install_driver, install_pac
 from deploys.areas.reboot import reboot_if_due
 from deploys.areas.session import Session, open_session
 from deploys.areas.sshd import set_x11_options
-from deploys.areas.verdict import conclude, verdict
+from deploys.areas.verdict import conclude_unchanged, verdict
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Verdict
 from deploys.planning.driver import is_ours
@@ -150,6 +150,6 @@ def _all_succeeded(steps: list[OperationMeta]) -> Callable[[], bool]:
 
 def _emit_verdict(plan: Plan, session: Session, steps: list[OperationMeta]) -> None:
     """The last step. A host that needed nothing and is right gets none: its run was one exec and no operation."""
-    if not steps and conclude(host, plan, session.facts) is not Verdict.BAD:
+    if not steps and conclude_unchanged(plan, session.facts) is not Verdict.BAD:
         return
     verdict(name="Ask again and judge", plan=plan, session=session, steps=tuple(steps))

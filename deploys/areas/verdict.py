@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Generator
 
 from pyinfra import logger
-from pyinfra.api.host import Host as PyinfraHost
 from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.context import host, state
 
@@ -29,20 +28,32 @@ def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> G
         return
     ran = [step for step in steps if _ran(step)]
     facts = probe(host, session.access) if ran else session.facts
-    if conclude(host, plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
-        yield from _fail(
-            [f"{len(_bad(plan, facts))} bad, see above" if _bad(plan, facts) else "a step failed, see above"]
-        )
+    if conclude(plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
+        yield from _fail(["this host is not right, or a step failed: see above"])
 
 
-def conclude(host: PyinfraHost, plan: Plan, facts: Host, *, has_failed: bool = False) -> Verdict:
+def conclude(plan: Plan, facts: Host, *, has_failed: bool) -> Verdict:
     """Log the findings, put the host's line into the closing table, and return the verdict."""
     findings = _check(plan, facts)
-    for line in describe_findings(findings):
-        host.log(line, log_func=logger.error if line.startswith(Verdict.BAD) else logger.info)
+    _log(findings)
     answer = Verdict.BAD if has_failed else sum_up(findings)
     record(make_row(host.name, plan, facts, verdict=answer))
     return answer
+
+
+def conclude_unchanged(plan: Plan, facts: Host) -> Verdict:
+    """The same for a host on which nothing is to be done: the plan's lines have said already what is right."""
+    findings = _check(plan, facts)
+    _log(tuple(finding for finding in findings if finding.verdict is not Verdict.GOOD))
+    answer = sum_up(findings)
+    record(make_row(host.name, plan, facts, verdict=answer))
+    host.log(f"nothing to do; {answer}")
+    return answer
+
+
+def _log(findings: tuple[Finding, ...]) -> None:
+    for line in describe_findings(findings):
+        host.log(line, log_func=logger.error if line.startswith(Verdict.BAD) else logger.info)
 
 
 def _check(plan: Plan, facts: Host) -> tuple[Finding, ...]:

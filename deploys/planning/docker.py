@@ -29,7 +29,7 @@ def plan_docker(settings: Settings, host: Host, catalogue: Catalogue) -> DockerP
 
 def _keep(host: Host) -> DockerPlan:
     version = host.docker.server_version or host.docker.client_version or "of unknown version"
-    note = Note(f"Docker {version} is kept", f"it is installed ({host.docker.origin or 'unknown origin'})")
+    note = Note(f"Docker {version} is kept", f"installed as {host.docker.origin or 'a package of unknown name'}")
     if host.docker.running is not False:
         return DockerPlan(notes=(note,))
     return DockerPlan(start=True, notes=(note, Note("starts it", "the daemon does not run")))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from deploys.planning.catalogue import Catalogue, DriverPackages, GpuRange
+from dataclasses import dataclass
+
+from deploys.planning.catalogue import Branch, Catalogue, DriverPackages, GpuRange
 from deploys.planning.obstacles import refuse_packages
-from deploys.planning.records import Area, DriverPlan, Note, Refusal
+from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
 from facts.model import Gpu, Host, ModuleFlavour, PlatformKind
@@ -18,16 +20,12 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue) -> DriverP
     refusal = _refuse_gpus(host) or _refuse_leftovers(host)
     if refusal:
         return DriverPlan(refusal=refusal)
-    ranges = {gpu: _range_of(gpu, catalogue) for gpu in host.gpus or ()}
-    flavour = _choose_flavour(settings, ranges)
-    if isinstance(flavour, Refusal):
-        return DriverPlan(refusal=flavour)
-    branch = _choose_branch(settings, ranges, catalogue)
-    if isinstance(branch, Refusal):
-        return DriverPlan(refusal=branch)
+    choice = _choose(settings, host, catalogue)
+    if isinstance(choice, Refusal):
+        return DriverPlan(refusal=choice)
     if host.driver.disk_version and host.driver.library_version:
-        return _keep(settings, host, flavour)
-    return _install(settings, host, catalogue, branch=branch, flavour=flavour, gpu_names=_describe(ranges))
+        return _keep(settings, host, choice)
+    return _install(settings, host, catalogue, choice)
 
 
 def is_ours(host: Host) -> bool:
@@ -72,23 +70,42 @@ def _refuse_leftovers(host: Host) -> Refusal | None:
     )
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """The driver that serves every GPU of a host."""
+
+    branch: Branch
+    flavour: ModuleFlavour
+    because: str  # why this flavour
+    gpus: str  # the GPUs, in words
+
+
+def _choose(settings: Settings, host: Host, catalogue: Catalogue) -> _Choice | Refusal:
+    ranges = {gpu: _range_of(gpu, catalogue) for gpu in host.gpus or ()}
+    gpus = ", ".join(f"{gpu.device:#06x} at {gpu.address} ({row.name})" for gpu, row in ranges.items())
+    kinds: set[str] = {row.modules for row in ranges.values()}
+    flavour = _choose_flavour(settings, kinds, gpus)
+    if isinstance(flavour, Refusal):
+        return flavour
+    served = set.intersection(*(set(row.branches) for row in ranges.values()))
+    branch = _choose_branch(settings, [row for row in catalogue.branch if row.branch in served], gpus)
+    if isinstance(branch, Refusal):
+        return branch
+    return _Choice(branch, flavour, _why_flavour(settings, kinds), gpus)
+
+
 def _range_of(gpu: Gpu, catalogue: Catalogue) -> GpuRange:
     """The first matching row: narrower ranges stand before wider ones. The last row catches every older id."""
     return next(row for row in catalogue.gpus if row.first <= gpu.device <= row.last)
 
 
-def _describe(ranges: dict[Gpu, GpuRange]) -> str:
-    return ", ".join(f"{gpu.device:#06x} at {gpu.address} ({row.name})" for gpu, row in ranges.items())
-
-
-def _choose_flavour(settings: Settings, ranges: dict[Gpu, GpuRange]) -> ModuleFlavour | Refusal:
-    kinds = {row.modules for row in ranges.values()}
+def _choose_flavour(settings: Settings, kinds: set[str], gpus: str) -> ModuleFlavour | Refusal:
     wish = settings.nvidia_driver_modules
     if {"open", "proprietary"} <= kinds:
         return Refusal(
             Area.DRIVER,
             "no one driver serves these GPUs together: one needs open modules, another proprietary ones",
-            _describe(ranges),
+            gpus,
             "take one of them out of the machine",
         )
     forced = {"open": ModuleFlavour.OPEN, "proprietary": ModuleFlavour.PROPRIETARY}
@@ -97,33 +114,43 @@ def _choose_flavour(settings: Settings, ranges: dict[Gpu, GpuRange]) -> ModuleFl
         return Refusal(
             Area.DRIVER,
             f"these GPUs do not work with {wish} modules",
-            _describe(ranges),
+            gpus,
             f'set nvidia_driver_modules = "{required}", or leave it at auto',
         )
-    return required or forced[wish if wish != "auto" else "open"]
+    return required or forced["open" if wish == "auto" else wish]
 
 
-def _choose_branch(settings: Settings, ranges: dict[Gpu, GpuRange], catalogue: Catalogue) -> str | Refusal:
-    common = [row.branch for row in catalogue.branch if all(row.branch in gpus.branches for gpus in ranges.values())]
+def _why_flavour(settings: Settings, kinds: set[str]) -> str:
+    if "proprietary" in kinds:
+        return "the GPU has no GSP, which open modules need"
+    if "open" in kinds:
+        return "no others drive this GPU"
+    if settings.nvidia_driver_modules != "auto":
+        return f"nvidia_driver_modules is {settings.nvidia_driver_modules}"
+    return "NVIDIA's own choice from Turing on"
+
+
+def _choose_branch(settings: Settings, served: list[Branch], gpus: str) -> Branch | Refusal:
     wish = settings.nvidia_driver_branch
-    if not common:
+    if not served:
         return Refusal(
             Area.DRIVER,
             "no supported driver branch serves these GPUs",
-            _describe(ranges),
+            gpus,
             "use a newer GPU; NVIDIA has ended the branches that drove these",
         )
-    if wish not in ("auto", *common):
+    wished = [row for row in served if wish in ("auto", row.branch)]
+    if not wished:
         return Refusal(
             Area.DRIVER,
             f"driver branch {wish} is not one this can install for these GPUs",
-            _describe(ranges),
-            f"set nvidia_driver_branch to {' or '.join(common)}, or leave it at auto",
+            gpus,
+            f"set nvidia_driver_branch to {' or '.join(row.branch for row in served)}, or leave it at auto",
         )
-    return max(common, key=int) if wish == "auto" else wish
+    return max(wished, key=lambda row: int(row.branch))
 
 
-def _keep(settings: Settings, host: Host, flavour: ModuleFlavour) -> DriverPlan:
+def _keep(settings: Settings, host: Host, choice: _Choice) -> DriverPlan:
     driver = host.driver
     branch = (driver.disk_version or "").split(".")[0]
     if settings.nvidia_driver_branch not in ("auto", branch):
@@ -135,12 +162,12 @@ def _keep(settings: Settings, host: Host, flavour: ModuleFlavour) -> DriverPlan:
                 f'set nvidia_driver_branch = "{branch}", or remove the installed driver\'s packages first',
             )
         )
-    if settings.nvidia_driver_modules != "auto" and driver.disk_flavour not in (None, flavour):
+    if settings.nvidia_driver_modules != "auto" and driver.disk_flavour not in (None, choice.flavour):
         return DriverPlan(
             refusal=Refusal(
                 Area.DRIVER,
                 "the installed driver has the other kernel modules, and they are not switched so far",
-                f"installed {driver.disk_flavour}, wished {flavour}",
+                f"installed {driver.disk_flavour}, wished {choice.flavour}",
                 "leave nvidia_driver_modules at auto, or remove the installed driver's packages first",
             )
         )
@@ -156,33 +183,36 @@ def _keep(settings: Settings, host: Host, flavour: ModuleFlavour) -> DriverPlan:
     )
 
 
-def _install(
-    settings: Settings, host: Host, catalogue: Catalogue, *, branch: str, flavour: ModuleFlavour, gpu_names: str
-) -> DriverPlan:
+def _install(settings: Settings, host: Host, catalogue: Catalogue, choice: _Choice) -> DriverPlan:
     row = _find_packages(host, catalogue)
     refusal = refuse_packages(host, Area.DRIVER) or _refuse_distribution(host, row) or _refuse_secure_boot(host, row)
     if refusal or row is None:
         return DriverPlan(refusal=refusal)
-    repository = None
-    if row.repository:
-        fingerprint = settings.nvidia_driver_key_fingerprint
-        found = plan_repository(row.repository, Area.DRIVER, host, catalogue, fingerprint=fingerprint)
-        if isinstance(found, Refusal):
-            return DriverPlan(refusal=found)
-        repository = found
-    modules = row.open if flavour is ModuleFlavour.OPEN else row.proprietary
-    words = {"branch": branch, "kernel": host.kernel.running, "flavour": _kernel_flavour(host, row)}
+    repository = _plan_repository(row, settings, host, catalogue)
+    if isinstance(repository, Refusal):
+        return DriverPlan(refusal=repository)
+    modules = row.open if choice.flavour is ModuleFlavour.OPEN else row.proprietary
+    words = {"branch": choice.branch.branch, "kernel": host.kernel.running, "flavour": _kernel_flavour(host, row)}
     return DriverPlan(
-        branch=branch,
-        flavour=flavour,
+        branch=choice.branch.branch,
+        flavour=choice.flavour,
         first=tuple(name.format(**words) for name in row.first),
         packages=tuple(name.format(**words) for name in (*row.common, *modules)),
         lead=row.lead.format(**words),
         repository=repository,
         kernel=host.kernel.next_boot or host.kernel.running,
         reboot_due=host.driver.nouveau_loaded or host.driver.nova_core_loaded or bool(host.driver.loaded_version),
-        notes=_why(host, catalogue, row, branch=branch, flavour=flavour, gpu_names=gpu_names),
+        notes=_why(host, row, choice),
     )
+
+
+def _plan_repository(
+    row: DriverPackages, settings: Settings, host: Host, catalogue: Catalogue
+) -> Repository | Refusal | None:
+    if row.repository is None:
+        return None
+    fingerprint = settings.nvidia_driver_key_fingerprint
+    return plan_repository(row.repository, Area.DRIVER, host, catalogue, fingerprint=fingerprint)
 
 
 def _find_packages(host: Host, catalogue: Catalogue) -> DriverPackages | None:
@@ -222,19 +252,15 @@ def _kernel_flavour(host: Host, row: DriverPackages) -> str:
     return flavour if series == row.first_kernel or flavour != "generic" else f"{flavour}-hwe-{host.os.version}"
 
 
-def _why(
-    host: Host, catalogue: Catalogue, row: DriverPackages, *, branch: str, flavour: ModuleFlavour, gpu_names: str
-) -> tuple[Note, ...]:
-    kind = next(b for b in catalogue.branch if b.branch == branch)
+def _why(host: Host, row: DriverPackages, choice: _Choice) -> tuple[Note, ...]:
+    branch = choice.branch
     origin = "NVIDIA's repository" if row.repository else f"the archive of {host.os.pretty_name}"
-    owners = sorted({gpu.bound_driver for gpu in host.gpus or () if gpu.bound_driver})
+    serves = f"{branch.kind} branch, supported until {branch.supported_until}, serves {choice.gpus}"
     notes = (
-        Note(
-            f"installs driver {branch} from {origin}",
-            f"{kind.kind} branch, supported until {kind.supported_until}, serves {gpu_names}",
-        ),
-        Note(f"{flavour} kernel modules", f"what {gpu_names} takes"),
+        Note(f"installs driver {branch.branch} from {origin}", serves),
+        Note(f"takes {choice.flavour} kernel modules", choice.because),
     )
+    owners = sorted({gpu.bound_driver for gpu in host.gpus or () if gpu.bound_driver})
     if not owners:
         return notes
     return (*notes, Note("a reboot will be due", f"{', '.join(owners)} owns the GPU until then"))

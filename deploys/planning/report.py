@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploys.planning.check import Finding
+from deploys.planning.driver import is_ours
 from deploys.planning.records import AreaPlan, Plan
 from facts.model import Host
 
@@ -57,10 +58,18 @@ def make_row(name: str, plan: Plan, host: Host, *, verdict: str) -> Row:
         driver=_driver(host),
         docker=_docker(host),
         toolkit=", ".join(sorted(versions)) or ("Docker Desktop's" if host.wsl and host.wsl.docker_desktop else "none"),
-        reboot="yes" if plan.driver.reboot_due and host.driver.loaded_version != host.driver.disk_version else "no",
+        reboot=_reboot(plan, host),
         proof=_proof(host),
         verdict=verdict,
     )
+
+
+def _reboot(plan: Plan, host: Host) -> str:
+    if not is_ours(host):
+        return "no"
+    if host.driver.loaded_version != host.driver.disk_version:
+        return "yes"
+    return "after this run" if plan.reboot.due and host.driver.disk_version is None else "no"
 
 
 def _driver(host: Host) -> str:
