@@ -9,6 +9,7 @@ import sys
 from tests.sandbox import control, hosts, vendors
 from tests.sandbox.engine import does_docker_answer
 from tests.sandbox.errors import SandboxError
+from tests.sandbox.host_images import KINDS
 from tests.sandbox.state import FOLDER, read_state
 
 
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="remove everything that `up` made")
     commands.add_parser("status", help="what runs, and where")
     start = commands.add_parser("start", help="start a further host")
-    start.add_argument("kind", choices=list(hosts.KINDS))
+    start.add_argument("kind", choices=list(KINDS))
     start.add_argument("name")
     reset = commands.add_parser("reset", help="put a host back to its first state")
     reset.add_argument("name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from tests.sandbox.engine import LABEL, PREFIX, docker, label_of, run
@@ -23,7 +24,7 @@ def base_image(suite: str) -> str:
 def build_base_image(suite: str, mirror: Mirror, folder: Path) -> bool:
     """Make the base image of ``suite`` and ``folder``/debs/``suite``; False where both already stand."""
     debs = folder / "debs" / suite
-    wish = "\n".join(mirror.source_lines(suite))
+    wish = hashlib.sha256("\n".join((*PACKAGES, *mirror.source_lines(suite))).encode()).hexdigest()
     if label_of(base_image(suite), f"{LABEL}.sources") == wish and (debs / "complete").exists():
         return False
     debs.mkdir(parents=True, exist_ok=True)
@@ -41,15 +42,9 @@ def build_base_image(suite: str, mirror: Mirror, folder: Path) -> bool:
         suite, str(archive), *mirror.source_lines(suite),
     )  # fmt: skip
     docker(
-        "import", "--change", f"LABEL {LABEL}=", "--change", f"LABEL {LABEL}.sources={_quoted(wish)}",
+        "import", "--change", f"LABEL {LABEL}=", "--change", f"LABEL {LABEL}.sources={wish}",
         str(archive), base_image(suite),
     )  # fmt: skip
     archive.unlink()
     (debs / "complete").touch()
     return True
-
-
-def _quoted(text: str) -> str:
-    """A label's value as a Dockerfile instruction takes it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +20,17 @@ from tests.sandbox.base_image import SUITES, build_base_image
 from tests.sandbox.engine import LABEL, PREFIX, docker
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.gpu_stub import build_stubs
-from tests.sandbox.hosts import KINDS, VENDORS_NUMBER, Kind, build_host_image, image_of, is_ready, start_host
-from tests.sandbox.keys import make_certificates, make_ssh_key
+from tests.sandbox.host_images import KINDS, Kind, build_host_image, image_of
+from tests.sandbox.hosts import VENDORS_NUMBER, is_ready, start_host
+from tests.sandbox.inventory import FLEET
+from tests.sandbox.keys import make_certificates, make_ssh_key, remove_keyrings
 from tests.sandbox.machine import check_machine, find_mirror, install_tools
 from tests.sandbox.state import FOLDER, SSH_KEY, STATE, State, locked, read_state, write_state
 
 # The first that overlaps no route of this machine is taken.
 SUBNETS = ("172.30.97.0/24", "10.213.97.0/24", "192.168.213.0/24")
-FLEET = ("server", "jetson", "wsl")
+# Modules that no image is made from: a change in them rebuilds nothing.
+NOT_IN_IMAGES = ("__main__.py", "control.py", "errors.py", "hosts.py", "inventory.py", "state.py")
 Say = Callable[[str], None]
 
 
@@ -34,6 +39,7 @@ def up(*, say: Say) -> State:
     started = time.monotonic()
     check_machine()
     with locked():
+        _use_own_temporary_folder()
         if installed := install_tools():
             say(f"installed from apt: {' '.join(installed)}")
         _ensure_docker(say)
@@ -55,6 +61,8 @@ def down(*, say: Say) -> None:
             say("removed " + ", ".join(f"{number} {kind}s" for kind, number in counts.items()))
         if engine.stop_dockerd(FOLDER):
             say("stopped the dockerd that the sandbox had started")
+        remove_keyrings()
+        _unmount_below(FOLDER)
         shutil.rmtree(FOLDER)
     say(f"removed {FOLDER.name}/")
 
@@ -64,9 +72,27 @@ def inputs_digest() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
     sources = [path for path in sorted(here.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    for path in [*sources, FOLDER / "vendors/tls/ca.crt", SSH_KEY.with_suffix(".pub")]:
+    recipes = [path for path in sources if path.name not in NOT_IN_IMAGES]
+    for path in [*recipes, FOLDER / "vendors/tls/ca.crt", SSH_KEY.with_suffix(".pub")]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _use_own_temporary_folder() -> None:
+    """Keep what this process and its tools put aside in .sandbox/, where ``down`` finds it after a kill."""
+    folder = FOLDER / "tmp"
+    _unmount_below(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    folder.chmod(0o755)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def _unmount_below(folder: Path) -> None:
+    """Undo the mounts that a killed mmdebstrap has left in its work folder."""
+    points = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
+        engine.run("umount", point)
 
 
 def _ensure_docker(say: Say) -> None:
@@ -83,13 +109,14 @@ def _ensure_vendors_and_images(say: Say) -> State:
     make_certificates(FOLDER / "vendors/tls", vendors.NAMES)
     make_ssh_key(SSH_KEY)
     inputs = inputs_digest()
-    old = read_state() if STATE.exists() else None
-    if old is not None and old.inputs == inputs and _do_images_stand(inputs):
-        return _ensure_network_and_registry(old, say)
-    _build_everything(inputs, say)
+    if _do_images_stand(inputs):
+        say("images and repositories: reused")
+    else:
+        _build_everything(inputs, say)
+    if STATE.exists():
+        return _ensure_network_and_registry(read_state(), say)
     fingerprints = json.loads((FOLDER / "fingerprints.json").read_text())
-    fresh = State(network="", vendors="", inputs=inputs, fingerprints=fingerprints)
-    return _ensure_network_and_registry(fresh, say)
+    return _ensure_network_and_registry(State(network="", vendors="", fingerprints=fingerprints), say)
 
 
 def _do_images_stand(inputs: str) -> bool:
@@ -98,7 +125,7 @@ def _do_images_stand(inputs: str) -> bool:
 
 
 def _build_everything(inputs: str, say: Say) -> None:
-    """Build base images, repositories and all images; two at a time, the smallest machine that we know has two cores."""
+    """Build base images, repositories and all images, two at a time: two cores are the least we expect."""
     for container in engine.labelled("container"):  # what runs belongs to the images that are replaced now
         engine.remove_container(container)
     STATE.unlink(missing_ok=True)
@@ -140,12 +167,14 @@ def _ensure_network_and_registry(state: State, say: Say) -> State:
 def _ensure_network() -> str:
     """Make the sandbox's network where it is missing; return its subnet."""
     if not engine.does_exist("network", PREFIX):
+        complaints = []
         for subnet in SUBNETS:
             command = ["docker", "network", "create", "--label", LABEL, "--subnet", subnet, PREFIX]
             made = subprocess.run(command, capture_output=True, text=True)
             if made.returncode == 0:
                 return subnet
+            complaints.append(made.stderr.strip())
         raise SandboxError(
-            "no network for the sandbox", seen=made.stderr.strip(), remedy=f"free one of {', '.join(SUBNETS)}"
+            "no network for the sandbox", seen="; ".join(complaints), remedy=f"free one of {', '.join(SUBNETS)}"
         )
     return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", PREFIX)

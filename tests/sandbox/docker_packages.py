@@ -39,7 +39,7 @@ RELEASES = (
 
 
 def build_docker_packages(release: Release, debs: Path, folder: Path) -> list[Path]:
-    """Build the five packages of ``release`` into ``folder``; ``debs`` holds Debian's docker.io, containerd and runc."""
+    """Build the five packages of ``release`` into ``folder`` out of Debian's own in ``debs``."""
     with tempfile.TemporaryDirectory(prefix="gpu-sandbox-docker-") as name:
         work = Path(name)
         built = [*_repack_engine(release, debs, work, folder), _repack_containerd(release, debs, work, folder)]

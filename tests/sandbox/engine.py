@@ -47,9 +47,7 @@ def wait_until(is_so: Callable[[], bool], *, what: str, seconds: float, look_at:
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            raise SandboxError(
-                f"{what} did not happen", seen=f"waited {seconds:.0f} s", remedy=f"look at {look_at}"
-            )
+            raise SandboxError(f"{what} did not happen", seen=f"waited {seconds:.0f} s", remedy=f"look at {look_at}")
         time.sleep(0.1)
 
 
@@ -133,9 +131,7 @@ def does_exist(kind: str, name: str) -> bool:
 def label_of(image: str, key: str) -> str:
     """A label of an image; an empty text where the image or the label is missing."""
     template = '{{index .Config.Labels "' + key + '"}}'
-    found = subprocess.run(
-        ["docker", "image", "inspect", "--format", template, image], capture_output=True, text=True
-    )
+    found = subprocess.run(["docker", "image", "inspect", "--format", template, image], capture_output=True, text=True)
     return found.stdout.strip() if found.returncode == 0 else ""
 
 

@@ -1,92 +1,29 @@
-"""The simulated hosts: three kinds of machine, as containers that boot systemd and are reached over SSH."""
+"""Running hosts: containers that boot systemd and are reached over SSH; starting, resetting, removing them."""
 
 from __future__ import annotations
 
 import secrets
-import shutil
 import subprocess
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from tests.sandbox.base_image import base_image
-from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, remove_container, run, wait_until
+from tests.sandbox.engine import LABEL, PREFIX, docker, remove_container, run, wait_until
 from tests.sandbox.errors import SandboxError
-from tests.sandbox.gpu_stub import Device
-from tests.sandbox.repository import build_package, packages_index
-from tests.sandbox.standins import jetson_packages, kernel_packages
+from tests.sandbox.host_images import KINDS, Kind, image_of
 from tests.sandbox.state import (
     CHECKOUT,
     FOLDER,
     KNOWN_HOSTS,
-    SSH_KEY,
     RunningHost,
     State,
     locked,
     read_state,
     write_state,
 )
-from tests.sandbox.vendors import JETSON_FOLDER, NAMES
+from tests.sandbox.vendors import NAMES
 
-TEMPLATES = Path(__file__).parent / "files"
 VENDORS_NUMBER, FIRST_HOST_NUMBER = 2, 11  # last byte of the addresses
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of machine: the Debian suite of its userland, who logs in, whether sudo asks, what GPU it has."""
-
-    name: str
-    suite: str
-    user: str
-    asks_password: bool
-    device: Device
-
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated GPU)", (8, 0))),
-        Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
-        Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
-    )
-}
-
-
-def image_of(kind: Kind) -> str:
-    """Name of the host image of ``kind``."""
-    return f"{PREFIX}-image:{kind.name}"
-
-
-def build_host_image(kind: Kind, inputs: str) -> None:
-    """Make the host image of ``kind`` out of the base image of its suite."""
-    with tempfile.TemporaryDirectory(prefix="gpu-sandbox-host-") as name:
-        context = Path(name)
-        shutil.copytree(TEMPLATES / "host", context / "host")
-        shutil.copytree(TEMPLATES / kind.name, context / "machine")
-        shutil.copytree(TEMPLATES / "packages", context / "packages")
-        shutil.copytree(FOLDER / "libcuda" / kind.name, context / "libcuda")
-        shutil.copyfile(FOLDER / "vendors/tls/ca.crt", context / "ca.crt")
-        shutil.copyfile(SSH_KEY.with_suffix(".pub"), context / "controller.pub")
-        _add_packages(kind, context)
-        labels = {f"{LABEL}.inputs": inputs}
-        script = "/bin/sh /build/host/setup"
-        commit_image(image_of(kind), base=base_image(kind.suite), context=context, script=script, labels=labels)
-
-
-def _add_packages(kind: Kind, context: Path) -> None:
-    """The stand-in packages that a machine of this kind already has, or has a source of its own for."""
-    if kind.name == "server":
-        folder = context / "kernel-packages"
-        built = [build_package(package, folder) for package in kernel_packages()]
-        (folder / "Packages").write_text(packages_index(built, folder))
-    if kind.name == "jetson":
-        libcuda = (FOLDER / "libcuda/jetson/libcuda-0.so").read_bytes()
-        for package in jetson_packages(libcuda):
-            build_package(package, context / "jetson-packages")
-        key = FOLDER / "vendors/www" / JETSON_FOLDER / "jetson-ota-public.asc"
-        shutil.copyfile(key, context / "jetson-ota-public.asc")
 
 
 def start_host(kind_name: str, name: str) -> RunningHost:
@@ -130,7 +67,7 @@ def is_ready(host: RunningHost) -> bool:
 
 def tell_cuinit(name: str, answer: str) -> None:
     """Make cuInit answer a number (0, 100, 802, 999) in containers of the host, or inject "nothing"."""
-    _ask(name, f"mkdir -p /etc/gpu-sandbox && echo {answer} >/etc/gpu-sandbox/cuinit")
+    docker("exec", container_of(name), "/bin/sh", "-c", f"echo {answer} >/etc/gpu-sandbox/cuinit")
 
 
 def _find_kind(name: str) -> Kind:
@@ -155,8 +92,8 @@ def _address(state: State, name: str) -> str:
     if name in state.hosts:
         return state.hosts[name].address
     taken = {host.address for host in state.hosts.values()}
-    free = (str(address) for address in ip_network(state.network).hosts())
-    return next(address for number, address in enumerate(free, 1) if number >= FIRST_HOST_NUMBER and address not in taken)
+    usable = [str(address) for address in ip_network(state.network).hosts()][FIRST_HOST_NUMBER - 1 :]
+    return next(address for address in usable if address not in taken)
 
 
 def _password_file(kind: Kind, name: str) -> str:
@@ -182,7 +119,7 @@ def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
         "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
         "--volume", f"{container}:/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
         "--env", "container=docker", *_cgroup_options(),
-        image_of(kind), "/lib/systemd/systemd",
+        image_of(kind), "/usr/lib/gpu-sandbox/init",
     )  # fmt: skip
     if host.sudo_password_file:
         password = (CHECKOUT / host.sudo_password_file).read_text().strip()
@@ -190,9 +127,9 @@ def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
 
 
 def _cgroup_options() -> tuple[str, ...]:
-    """systemd manages its own cgroup: a namespace of its own on v2, the machine's tree on v1."""
+    """systemd needs a cgroup tree to write to: on v2 its own (see files/host/init), on v1 the machine's."""
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return ("--cgroupns=private", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw")
+        return ("--cgroupns=private",)
     legacy = ("--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")  # systemd 257 refuses v1 without it
     return (*legacy, "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw")
 

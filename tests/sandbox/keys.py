@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.sandbox.engine import run
+
+GNUPG_PREFIX = "gpu-sandbox-gnupg-"
 
 
 def make_certificates(folder: Path, names: Iterable[str]) -> None:
@@ -45,6 +48,13 @@ def make_ssh_key(path: Path) -> None:
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "gpu-sandbox-controller", "-f", str(path))
 
 
+def remove_keyrings() -> None:
+    """Remove keyrings, and end their agents, that a killed run has left."""
+    for home in Path("/tmp").glob(f"{GNUPG_PREFIX}*"):
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class SigningKey:
     """A vendor's repository key: fingerprint (40 upper-case hex digits) and ASCII-armoured public key."""
@@ -58,7 +68,7 @@ class Keyring:
 
     def __enter__(self) -> Keyring:
         # In the system's temporary folder: the agent's socket has a path limit that a deep checkout would break.
-        self._home = tempfile.TemporaryDirectory(prefix="gpu-sandbox-gnupg-")
+        self._home = tempfile.TemporaryDirectory(prefix=GNUPG_PREFIX, dir="/tmp")
         self.stranger = self.make_key("A stranger <stranger@localhost>")
         return self
 

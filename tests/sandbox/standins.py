@@ -125,7 +125,7 @@ def _library(name: str, version: str, file: str, soname: str, content: bytes) ->
 
 
 def _module(name: str, version: str, licence: str, needs: str) -> Package:
-    """A kernel module package. Its postinst puts a description, which modinfo of the server reads, in a module's place."""
+    """A kernel module package: its postinst puts a description, which the server's modinfo reads, in its place."""
     upstream = version.split("-")[0]
     description = (
         f"version:        {upstream}\nlicense:        {licence}\n"

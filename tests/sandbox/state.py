@@ -35,7 +35,6 @@ class State:
 
     network: str  # subnet, 172.30.97.0/24
     vendors: str  # address of the vendors' container
-    inputs: str  # digest of everything the images were built from
     fingerprints: dict[str, str] = field(default_factory=dict)  # vendor -> fingerprint of its signing key
     images: dict[str, str] = field(default_factory=dict)  # reference -> digest
     hosts: dict[str, RunningHost] = field(default_factory=dict)

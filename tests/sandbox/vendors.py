@@ -74,9 +74,7 @@ def _build_docker(folder: Path, www: Path, keyring: Keyring) -> str:
 def _build_toolkit(folder: Path, www: Path, keyring: Keyring) -> str:
     """https://nvidia.github.io/libnvidia-container: flat repositories stable/deb/{amd64,arm64}, key "gpgkey"."""
     key = keyring.make_key("NVIDIA toolkit (simulated) <toolkit@localhost>")
-    packages = [
-        build_package(package, folder / "packages/toolkit") for package in toolkit_packages(TOOLKIT_VERSION)
-    ]
+    packages = [build_package(package, folder / "packages/toolkit") for package in toolkit_packages(TOOLKIT_VERSION)]
     for architecture in ("amd64", "arm64"):
         root = www / TOOLKIT_FOLDER / "stable/deb" / architecture
         write_flat(root, "https://nvidia.github.io/libnvidia-container", packages, keyring, key)
@@ -132,9 +130,7 @@ def start_vendors(folder: Path, address: str) -> None:
             "--volume", f"{folder / 'vendors'}:/srv/sandbox",
             IMAGE, "/usr/local/bin/sandbox-vendors",
         )  # fmt: skip
-    wait_until(
-        lambda: _does_answer(address), what="the vendors' start", seconds=30, look_at=f"docker logs {CONTAINER}"
-    )
+    wait_until(lambda: _does_answer(address), what="the vendors' start", seconds=30, look_at=f"docker logs {CONTAINER}")
 
 
 def is_running() -> bool:
@@ -160,7 +156,7 @@ def fill_registry(folder: Path, address: str) -> dict[str, str]:
 
 
 def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None) -> None:
-    """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` as fault ends it, for all without a vendor."""
+    """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` ends it (no vendor: for all)."""
     if (fault is not None and fault not in FAULTS) or (vendor is not None and vendor not in VENDORS):
         raise SandboxError(
             "no such fault", seen=f"{fault} {vendor}", remedy=f"one of {FAULTS} and one of {VENDORS}, or clear"

@@ -3,8 +3,8 @@ docker-registry. Runs in the vendors' container with nothing but the standard li
 
     server.py FOLDER
 
-FOLDER holds www/<host name>/… (what is served), tls/server.{crt,key}, requests.jsonl (one line a request, written here) and
-faults.json ({vendor: fault}, read at every request; faults are "404", "429", "wrong-signature", "slow" and "cut").
+FOLDER holds www/<host name>/… (what is served), tls/server.{crt,key}, requests.jsonl (one line a request, written here)
+and faults.json ({vendor: fault}, read at every request; faults are "404", "429", "wrong-signature", "slow", "cut").
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Handler(BaseHTTPRequestHandler):
         sent = self.answer(status, headers, body, fault)
         self.note(vendor, host, status, sent)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """As GET, without a body."""
+        self.do_GET()
 
     def read_file(self, host: str, *, wrong_signature: bool) -> tuple[int, dict[str, str], bytes]:
         """A file of www/<host>; with ``wrong_signature`` the signatures are those of a stranger's key."""
@@ -137,7 +139,7 @@ class Server(ThreadingHTTPServer):
         """Shake hands, then handle the requests of one connection."""
         try:
             with self.tls.wrap_socket(request, server_side=True) as wrapped:  # type: ignore[arg-type]
-                super().finish_request(wrapped, client_address)  # type: ignore[arg-type]
+                super().finish_request(wrapped, client_address)
         except (ssl.SSLError, ConnectionError, BrokenPipeError):
             return
 

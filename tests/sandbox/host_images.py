@@ -1,0 +1,74 @@
+"""The kinds of simulated machine, and the images their hosts start from."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sandbox.base_image import base_image
+from tests.sandbox.engine import LABEL, PREFIX, commit_image
+from tests.sandbox.gpu_stub import Device
+from tests.sandbox.repository import build_package, packages_index
+from tests.sandbox.standins import jetson_packages, kernel_packages
+from tests.sandbox.state import FOLDER, SSH_KEY
+from tests.sandbox.vendors import JETSON_FOLDER
+
+TEMPLATES = Path(__file__).parent / "files"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of machine: the Debian suite of its userland, who logs in, whether sudo asks, what GPU it has."""
+
+    name: str
+    suite: str
+    user: str
+    asks_password: bool
+    device: Device
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated GPU)", (8, 0))),
+        Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
+        Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
+    )
+}
+
+
+def image_of(kind: Kind) -> str:
+    """Name of the host image of ``kind``."""
+    return f"{PREFIX}-image:{kind.name}"
+
+
+def build_host_image(kind: Kind, inputs: str) -> None:
+    """Make the host image of ``kind`` out of the base image of its suite."""
+    with tempfile.TemporaryDirectory(prefix="gpu-sandbox-host-") as name:
+        context = Path(name)
+        shutil.copytree(TEMPLATES / "host", context / "host")
+        shutil.copytree(TEMPLATES / kind.name, context / "machine")
+        shutil.copytree(TEMPLATES / "packages", context / "packages")
+        shutil.copytree(FOLDER / "libcuda" / kind.name, context / "libcuda")
+        shutil.copyfile(FOLDER / "vendors/tls/ca.crt", context / "ca.crt")
+        shutil.copyfile(SSH_KEY.with_suffix(".pub"), context / "controller.pub")
+        _add_packages(kind, context)
+        labels = {f"{LABEL}.inputs": inputs}
+        script = "/bin/sh /build/host/setup"
+        commit_image(image_of(kind), base=base_image(kind.suite), context=context, script=script, labels=labels)
+
+
+def _add_packages(kind: Kind, context: Path) -> None:
+    """The stand-in packages that a machine of this kind already has, or has a source of its own for."""
+    if kind.name == "server":
+        folder = context / "kernel-packages"
+        built = [build_package(package, folder) for package in kernel_packages()]
+        (folder / "Packages").write_text(packages_index(built, folder))
+    if kind.name == "jetson":
+        libcuda = (FOLDER / "libcuda/jetson/libcuda-0.so").read_bytes()
+        for package in jetson_packages(libcuda):
+            build_package(package, context / "jetson-packages")
+        key = FOLDER / "vendors/www" / JETSON_FOLDER / "jetson-ota-public.asc"
+        shutil.copyfile(key, context / "jetson-ota-public.asc")

@@ -1,0 +1,41 @@
+"""pyinfra host data of the simulated hosts, for ``inventories/sandbox.py`` and for tests with hosts of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.sandbox.state import CHECKOUT, RunningHost, State
+
+FLEET = ("server", "jetson", "wsl")  # each is the name of a host and of its kind
+PROOF_IMAGE = "docker.io/library/python:3.12-slim"
+# What the fleet's owner wishes for each kind of machine, beside what all get.
+WISHES: dict[str, dict[str, Any]] = {
+    "server": {"reboot": "when-needed", "images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
+    "jetson": {"images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
+    "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
+}
+
+
+def host_data(host: RunningHost, state: State) -> dict[str, Any]:
+    """Data of one host for a pyinfra inventory: how to log in, the sandbox's keys, images by digest."""
+    data = {
+        **WISHES[host.kind],
+        "ssh_hostname": host.address,
+        "ssh_user": host.user,
+        "ssh_key": str(CHECKOUT / state.ssh_key),
+        "ssh_known_hosts_file": str(CHECKOUT / state.known_hosts),
+        "docker_key_fingerprint": state.fingerprints["docker"],
+        "nvidia_toolkit_key_fingerprint": state.fingerprints["toolkit"],
+        "nvidia_driver_key_fingerprint": state.fingerprints["driver"],
+        "images": [f"{reference}@{state.images[reference]}" for reference in WISHES[host.kind]["images"]],
+        "gpu_proof_image": f"{PROOF_IMAGE}@{state.images[PROOF_IMAGE]}",
+        "gpu_label": "simulated GPU",
+    }
+    if host.sudo_password_file:
+        data["sudo_password_file"] = str(CHECKOUT / host.sudo_password_file)
+    return data
+
+
+def fleet_of(state: State) -> list[tuple[str, dict[str, Any]]]:
+    """The demo's fleet as a pyinfra group; hosts that tests started beside it are left out."""
+    return [(name, host_data(state.hosts[name], state)) for name in FLEET if name in state.hosts]
