@@ -29,7 +29,6 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
         "nvidia_driver_key_fingerprint": state.fingerprints["driver"],
         "images": [f"{reference}@{state.images[reference]}" for reference in WISHES[host.kind]["images"]],
         "gpu_proof_image": f"{PROOF_IMAGE}@{state.images[PROOF_IMAGE]}",
-        "gpu_label": "simulated GPU",
     }
     if host.sudo_password_file:
         data["sudo_password_file"] = str(CHECKOUT / host.sudo_password_file)
