@@ -20,6 +20,8 @@ from typing import Any
 FOLDER = Path(__file__).parents[1] / "machines"
 PROBE = Path(__file__).parents[2] / "facts" / "probe.sh"
 
+SHELL = ("dash",) if shutil.which("dash") else ("sh",)
+
 # Everything the probe may expect of any Linux machine; the rest exists only where a machine's bin/ has it.
 PLAIN_TOOLS = (
     "base64",
@@ -74,7 +76,7 @@ def link_tools(folder: Path, names: Sequence[str] = PLAIN_TOOLS) -> Path:
     return folder
 
 
-def run_probe(root: Path | str, path: Sequence[Path], *, shell: Sequence[str] = ("dash",)) -> str:
+def run_probe(root: Path | str, path: Sequence[Path], *, shell: Sequence[str] = SHELL) -> str:
     """The probe's answer for the files below ``root``, with the commands of ``path`` and no others."""
     command = [shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE)]
     environment = {"ROOT": str(root), "PATH": os.pathsep.join(map(str, path))}
@@ -84,7 +86,7 @@ def run_probe(root: Path | str, path: Sequence[Path], *, shell: Sequence[str] = 
     return done.stdout.decode("ascii")
 
 
-def probe_machine(machine: Machine, tools: Path, *, shell: Sequence[str] = ("dash",)) -> str:
+def probe_machine(machine: Machine, tools: Path, *, shell: Sequence[str] = SHELL) -> str:
     """The probe's answer on a machine."""
     return run_probe(machine.folder / "root", (machine.folder / "bin", tools), shell=shell)
 
