@@ -1,7 +1,7 @@
-"""pyinfra's own command line, with the remote commands counted in its SSH connector.
+"""pyinfra's own command line, with the remote commands counted beneath its SSH connector.
 
 ``python -m tests.counted_pyinfra COUNTS.json INVENTORY DEPLOY…`` runs pyinfra unchanged and writes, when it ends,
-how many commands each host was sent, as a JSON object of name and number.
+how many commands each host was sent (SSH exec requests), as a JSON object of name and number.
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ import atexit
 import json
 import sys
 from collections import Counter
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from paramiko import Channel, Transport
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra_cli.main import main  # type: ignore[import-untyped]
 
 
 def count_commands(path: Path) -> None:
-    """From now on count each exec of the SSH connector, and write the numbers to ``path`` at exit."""
+    """From now on count each exec request by host, and write the numbers to ``path`` at exit."""
     counts: Counter[str] = Counter()
-    original = SSHConnector.run_shell_command
+    names: dict[Transport, str] = {}
+    connect, exec_command = SSHConnector.connect, Channel.exec_command
 
-    @wraps(original)
-    def run_shell_command(self: SSHConnector, *arguments: Any, **options: Any) -> Any:
-        counts[self.host.name] += 1
-        return original(self, *arguments, **options)
+    def connect_and_remember(self: SSHConnector) -> None:
+        connect(self)
+        transport = self.client.get_transport() if self.client else None
+        if transport:
+            names[transport] = self.host.name
 
-    SSHConnector.run_shell_command = run_shell_command  # type: ignore[method-assign]
+    def exec_and_count(self: Channel, command: Any) -> None:
+        counts[names[self.get_transport()]] += 1
+        exec_command(self, command)
+
+    SSHConnector.connect = connect_and_remember  # type: ignore[method-assign]
+    Channel.exec_command = exec_and_count  # type: ignore[method-assign]
     atexit.register(lambda: path.write_text(json.dumps(counts)))
 
 

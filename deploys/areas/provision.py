@@ -41,19 +41,20 @@ def provision(areas: frozenset[Area] = ALL_AREAS) -> None:
 
 def verify() -> None:
     """Change nothing: compare the current host with what its settings wish, and prove its GPU again."""
-    plan, session = _prepare(ALL_AREAS)
+    plan, session = _prepare(ALL_AREAS, verifying=True)
     proof = [] if plan.proof.skipped else _emit_proof(plan, session, after=[])
     _emit_verdict(plan, session, proof)
 
 
-def _prepare(areas: frozenset[Area]) -> tuple[Plan, Session]:
+def _prepare(areas: frozenset[Area], *, verifying: bool = False) -> tuple[Plan, Session]:
     _keep_going()
     open_table(state)
     tune(host)
     session, problems = open_session(host)
     plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas)
     refused = plan.refusals
-    for line in describe_plan(plan, session.facts):
+    # Who only asks does not want to hear what would be done.
+    for line in describe_plan(plan, session.facts)[: 1 if verifying else None]:
         host.log(line, log_func=logger.warning if refused and line.startswith("refused") else logger.info)
     record(make_row(host.name, plan, session.facts, verdict="refused" if refused else "planned"))
     return plan, session

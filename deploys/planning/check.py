@@ -8,7 +8,7 @@ from enum import StrEnum
 from deploys.planning.driver import is_ours
 from deploys.planning.images import is_present
 from deploys.planning.proof import driver_identity, stale_because
-from deploys.planning.records import Area, Plan
+from deploys.planning.records import Area, Plan, Refusal
 from facts.model import Host, PlatformKind
 
 
@@ -36,7 +36,7 @@ class Finding:
 def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
     """Findings for every area that was planned, refused areas included (bad) and those skipped for them (unknown)."""
     if plan.host:
-        return (Finding(Area.HOST, Verdict.BAD, plan.host.brief, plan.host.remedy),)
+        return (_refused(plan.host),)
     checks = {
         Area.SSHD: _check_sshd,
         Area.DRIVER: _check_driver,
@@ -50,7 +50,7 @@ def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
     findings: list[Finding] = []
     for area, area_plan in plan.areas:
         if area_plan.refusal:
-            findings.append(Finding(area, Verdict.BAD, area_plan.refusal.brief, area_plan.refusal.remedy))
+            findings.append(_refused(area_plan.refusal))
         elif area_plan.skipped:
             findings.append(Finding(area, Verdict.UNKNOWN, f"skipped: it needs {area_plan.skipped}"))
         else:
@@ -64,6 +64,10 @@ def sum_up(findings: tuple[Finding, ...]) -> Verdict:
     if Verdict.BAD in verdicts:
         return Verdict.BAD
     return Verdict.UNKNOWN if Verdict.UNKNOWN in verdicts or not verdicts else Verdict.GOOD
+
+
+def _refused(refusal: Refusal) -> Finding:
+    return Finding(refusal.area, Verdict.BAD, f"refused: {refusal.brief} ({refusal.seen})", refusal.remedy)
 
 
 def _good(area: Area, text: str) -> tuple[Finding, ...]:

@@ -53,7 +53,7 @@ def make_plan(
     sshd = plan_sshd(settings, host)
     driver = plan_driver(settings, host, catalogue)
     docker = plan_docker(settings, host, catalogue)
-    blocked = _blocked((Area.DRIVER, driver), areas=areas)
+    blocked = _blocked((Area.DRIVER, driver))
     toolkit = ToolkitPlan(skipped=blocked) if blocked else plan_toolkit(settings, host, catalogue)
     blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
     daemon = DaemonPlan(skipped=blocked) if blocked else plan_daemon(host)
@@ -90,7 +90,7 @@ def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
     )
 
 
-def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area]) -> str | None:
+def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS) -> str | None:
     """The name of the first needed area that will not be there."""
     for area, plan in needed:
         if plan.refusal or plan.skipped:
@@ -160,6 +160,7 @@ def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:
     """Blank out the areas that are not part of this run."""
     return replace(
         plan,
+        selected=areas,
         sshd=plan.sshd if Area.SSHD in areas else SshdPlan(),
         driver=plan.driver if Area.DRIVER in areas else DriverPlan(),
         docker=plan.docker if Area.DOCKER in areas else DockerPlan(),

@@ -21,12 +21,13 @@ def plan_proof(image: str, host: Host) -> ProofPlan:
     # Docker Desktop has no `nvidia` runtime (docker/for-win issue 13907); --runtime needs no daemon restart elsewhere.
     mechanism = "--gpus all" if desktop else "--runtime=nvidia"
     stale = stale_because(image, mechanism, host)
-    note = (
-        Note("proves the GPU in a container", stale)
-        if stale
-        else Note("the proof on record is valid", "nothing it rests on has changed")
-    )
+    note = Note("proves the GPU in a container", stale or "") if stale else _valid(host)
     return ProofPlan(image=image, mechanism=mechanism, run=bool(stale), notes=(note,))
+
+
+def _valid(host: Host) -> Note:
+    names = f" of {host.proof.names}" if host.proof and host.proof.names else ""
+    return Note(f"the proof on record{names} is valid", "nothing it rests on has changed")
 
 
 def stale_because(image: str, mechanism: str, host: Host) -> str | None:

@@ -17,7 +17,6 @@ class Area(StrEnum):
 
     HOST = "host"
     SSHD = "sshd X11"
-    REPOSITORIES = "repositories"
     DRIVER = "driver"
     DOCKER = "docker"
     TOOLKIT = "toolkit"
@@ -175,11 +174,12 @@ class Plan:
     images: ImagesPlan
     reboot: RebootPlan
     proof: ProofPlan
+    selected: frozenset[Area] = frozenset(Area)  # the areas of this run
 
     @property
     def areas(self) -> tuple[tuple[Area, AreaPlan], ...]:
-        """The area plans in running order."""
-        return (
+        """The plans of this run's areas, in running order."""
+        every: tuple[tuple[Area, AreaPlan], ...] = (
             (Area.SSHD, self.sshd),
             (Area.DRIVER, self.driver),
             (Area.DOCKER, self.docker),
@@ -189,6 +189,7 @@ class Plan:
             (Area.REBOOT, self.reboot),
             (Area.PROOF, self.proof),
         )
+        return tuple((area, plan) for area, plan in every if area in self.selected)
 
     @property
     def repositories(self) -> tuple[Repository, ...]:

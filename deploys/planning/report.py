@@ -32,7 +32,12 @@ def describe_plan(plan: Plan, host: Host) -> list[str]:
     if plan.host:
         return [f"refused: {plan.host}"]
     evidence = "; ".join(host.platform.evidence)
-    lines = [f"{host.platform.kind}, {host.os.pretty_name} ({evidence})"]
+    lines = [
+        f"{host.platform.kind}, {host.os.pretty_name} ({evidence})",
+        *(f"not read: {what}" for what in host.unread),
+    ]
+    if host.packages.lock_holder and (plan.package_groups or plan.driver.packages):
+        lines.append(f"apt is in use by {host.packages.lock_holder}: the run waits for it, up to 300 s")
     for area, area_plan in plan.areas:
         lines += [f"{area}: {line}" for line in _describe_area(area_plan)]
     return lines
@@ -91,7 +96,8 @@ def _proof(host: Host) -> str:
         return "none"
     if host.proof.boot != host.boot:
         return "before this boot"
-    return f"{host.proof.result}, {format_age(host.time - host.proof.time)} ago"
+    names = f": {host.proof.names}" if host.proof.names else ""
+    return f"{host.proof.result}, {format_age(host.time - host.proof.time)} ago{names}"
 
 
 def format_age(seconds: int) -> str:

@@ -34,11 +34,12 @@ audit_packages() {
     "$(printf '%s' "$broken" | tr -s ' \n' ' ')" "dpkg --configure -a, then apt-get -f install"
 }
 
-# install_packages LOG PACKAGE...: exactly these and what they depend on; configuration files of others are kept.
+# install_packages LOG PACKAGE...: exactly these and what they depend on. Nothing is removed for them, and
+# configuration files that an administrator changed are kept.
 install_packages() {
   log=$1
   shift
   wait_for_locks
-  apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout="$lock_timeout" -o Dpkg::Use-Pty=0 \
+  apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout="$lock_timeout" -o Dpkg::Use-Pty=0 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$log" 2>&1
 }
