@@ -1,0 +1,192 @@
+"""Made-up hosts for the planning tests: invented readings, not captures (those are in ``tests/machines``).
+
+Each is derived from another by ``dataclasses.replace``, so that a test shows the one reading that matters to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from facts.model import (
+    AptFile,
+    Docker,
+    Driver,
+    Gpu,
+    Host,
+    Image,
+    Jetson,
+    Kernel,
+    ModuleFlavour,
+    Os,
+    Packages,
+    Platform,
+    PlatformKind,
+    Proof,
+    Sshd,
+    Toolkit,
+    Wsl,
+)
+
+DIGEST = "sha256:" + "ab" * 32
+PROOF_IMAGE = f"example/proof:1@{DIGEST}"
+
+DEBIAN_13 = Os("debian", "13", "trixie", "Debian GNU/Linux 13 (trixie)", "amd64")
+UBUNTU_24 = Os("ubuntu", "24.04", "noble", "Ubuntu 24.04.3 LTS", "amd64", ("debian",))
+ROCKY_9 = Os("rocky", "9.6", "", "Rocky Linux 9.6 (Blue Onyx)", None, ("rhel", "centos", "fedora"))
+
+X11_OPTIONS = (
+    ("x11forwarding", "yes"),
+    ("x11displayoffset", "10"),
+    ("printmotd", "no"),
+    ("printlastlog", "yes"),
+    ("tcpkeepalive", "yes"),
+)
+DAEMON_JSON = (
+    '{\n    "runtimes": {\n        "nvidia": {\n            "path": "nvidia-container-runtime"\n        }\n    }\n}\n'
+)
+TOOLKIT_PACKAGES = (
+    ("libnvidia-container-tools", "1.19.1-1"),
+    ("libnvidia-container1", "1.19.1-1"),
+    ("nvidia-container-toolkit", "1.19.1-1"),
+    ("nvidia-container-toolkit-base", "1.19.1-1"),
+)
+
+NO_DRIVER = Driver(None, None, None, None, None, None, (), False, False, False)
+DRIVER_580 = Driver(
+    loaded_version="580.95.05",
+    loaded_flavour=ModuleFlavour.OPEN,
+    disk_version="580.95.05",
+    disk_flavour=ModuleFlavour.OPEN,
+    next_boot_version="580.95.05",
+    library_version="580.95.05",
+    packages=(("nvidia-driver-cuda", "580.95.05-1"),),
+    nouveau_loaded=False,
+    nova_core_loaded=False,
+    run_file_installer=False,
+)
+NO_DOCKER = Host(probe=1).docker
+DOCKER = Docker(
+    installed=True,
+    origin="docker-ce",
+    client_version="29.4.3",
+    running=True,
+    server_version="29.4.3",
+    runtimes=("nvidia", "runc"),
+    default_runtime="runc",
+    storage_driver="overlay2",
+    data_root="/var/lib/docker",
+    data_root_free=200 * 10**9,
+    daemon_json=DAEMON_JSON,
+    daemon_flags="-H fd://",
+    pending=False,
+    containers=(),
+    images=(Image("sha256:1234", (f"example/proof@{DIGEST}",)),),
+    packages=(("docker-ce", "5:29.4.3-1"),),
+)
+
+
+def gpu(device: int, *, driver: str | None = None, address: str = "0000:17:00.0") -> Gpu:
+    """A GPU of a PCI device id."""
+    return Gpu(address, device, "0x10de:0x16c1", driver)
+
+
+# A server with an H100 SXM5 and nothing installed on it.
+BARE = Host(
+    probe=1,
+    name="server",
+    time=1_790_000_000,
+    boot="0b7e/4711",
+    user="root",
+    elevated=True,
+    platform=Platform(PlatformKind.X86_64, ("uname -m says x86_64",), "x86_64"),
+    os=DEBIAN_13,
+    kernel=Kernel("6.12.57+deb13-amd64", "6.12.57+deb13-amd64", ()),
+    init="systemd",
+    gpus=(gpu(0x2330),),
+    nvswitches=(),
+    driver=NO_DRIVER,
+    secure_boot=False,
+    docker=NO_DOCKER,
+    toolkit=Toolkit((), None, ()),
+    sshd=Sshd("10.0p1", True, X11_OPTIONS, (), False, "/usr/bin/xauth"),
+    packages=Packages("apt", (), None, (), (), (), ("curl", "gpg", "modinfo", "ca-certificates")),
+)
+
+# The same server as a run leaves it.
+READY = replace(
+    BARE,
+    gpus=(gpu(0x2330, driver="nvidia"),),
+    driver=DRIVER_580,
+    docker=DOCKER,
+    toolkit=Toolkit(TOOLKIT_PACKAGES, "/usr/bin/nvidia-container-runtime", ()),
+    proof=Proof(
+        time=BARE.time - 300,
+        result="ok",
+        image=PROOF_IMAGE,
+        driver="580.95.05",
+        boot=BARE.boot,
+        mechanism="--runtime=nvidia",
+        devices=1,
+        names="NVIDIA H100 80GB HBM3",
+    ),
+)
+
+JETSON = replace(
+    BARE,
+    name="jetson",
+    user="lab",
+    platform=Platform(PlatformKind.JETSON, ("device tree compatible says nvidia,tegra234",), "aarch64"),
+    os=Os("ubuntu", "22.04", "jammy", "Ubuntu 22.04.5 LTS", "arm64", ("debian",)),
+    kernel=Kernel("5.15.148-tegra", "5.15.148-tegra", ()),
+    gpus=(),
+    jetson=Jetson(
+        model="NVIDIA Jetson Orin Nano Developer Kit",
+        module="p3767-0005",
+        soc="tegra234",
+        l4t="36.4.4",
+        jetpack=None,
+        packages=(("nvidia-l4t-core", "36.4.4-20250616085344"),),
+    ),
+)
+
+WSL = replace(
+    BARE,
+    name="wsl",
+    user="lab",
+    platform=Platform(PlatformKind.WSL2, ("uname -r says 6.6.87.2-microsoft-standard-WSL2",), "x86_64"),
+    os=UBUNTU_24,
+    kernel=Kernel("6.6.87.2-microsoft-standard-WSL2", None, ()),
+    gpus=(),
+    wsl=Wsl(2, "6.6.87.2-microsoft-standard-WSL2", True, True, True, False, True),
+)
+
+DOCKER_DESKTOP = replace(
+    WSL,
+    wsl=Wsl(2, "6.6.87.2-microsoft-standard-WSL2", True, True, True, True, False),
+    init="init(Ubuntu)",
+    docker=replace(DOCKER, origin="docker-desktop", runtimes=("runc",), daemon_json=None, images=()),
+)
+
+
+def on_ubuntu(kernel: str, *, version: str = "24.04", architecture: str = "amd64") -> Host:
+    """The bare server with an Ubuntu release and kernel."""
+    release = Os("ubuntu", version, "noble", f"Ubuntu {version} LTS", architecture, ("debian",))
+    return replace(BARE, os=release, kernel=Kernel(kernel, kernel, ()))
+
+
+def with_gpus(host: Host, *devices: int) -> Host:
+    """The host with GPUs of these PCI device ids, on one bus."""
+    return replace(
+        host, gpus=tuple(gpu(device, address=f"0000:{slot:02x}:00.0") for slot, device in enumerate(devices))
+    )
+
+
+def with_sources(host: Host, *texts: str, suffix: str = "list") -> Host:
+    """The host with somebody else's apt source files."""
+    files = tuple(AptFile(f"/etc/apt/sources.list.d/theirs{i}.{suffix}", text) for i, text in enumerate(texts))
+    return replace(host, packages=replace(host.packages, sources=files))
+
+
+def with_daemon_json(host: Host, text: str | None, *, runtimes: tuple[str, ...] = ("runc",)) -> Host:
+    """The host with a daemon.json and the runtimes that its daemon knows."""
+    return replace(host, docker=replace(host.docker, daemon_json=text, runtimes=runtimes))

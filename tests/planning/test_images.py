@@ -1,0 +1,72 @@
+"""Image references, and what is there of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from deploys.planning.images import is_present, parse_reference, plan_images
+from facts.model import Host, Image
+from tests.planning.hosts import DIGEST, READY
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "tag", "digest", "pinned"),
+    [
+        ("python", "python", None, None, "python:latest"),
+        ("python:3.12-slim", "python", "3.12-slim", None, "python:3.12-slim"),
+        ("docker.io/library/python:3.12", "python", "3.12", None, "python:3.12"),
+        ("index.docker.io/nvidia/cuda:12.6.3", "nvidia/cuda", "12.6.3", None, "nvidia/cuda:12.6.3"),
+        ("library/python", "python", None, None, "python:latest"),
+        (
+            "nvcr.io/nvidia/l4t-base:r36.2.0",
+            "nvcr.io/nvidia/l4t-base",
+            "r36.2.0",
+            None,
+            "nvcr.io/nvidia/l4t-base:r36.2.0",
+        ),
+        ("registry.lab:5000/tools", "registry.lab:5000/tools", None, None, "registry.lab:5000/tools:latest"),
+        ("registry.lab:5000/a/b:1", "registry.lab:5000/a/b", "1", None, "registry.lab:5000/a/b:1"),
+        ("localhost:5000/library/x", "localhost:5000/library/x", None, None, "localhost:5000/library/x:latest"),
+        (f"python@{DIGEST}", "python", None, DIGEST, f"python@{DIGEST}"),
+        (f"docker.io/library/python:3@{DIGEST}", "python", "3", DIGEST, f"python@{DIGEST}"),
+        (f"registry.lab:5000/x:1@{DIGEST}", "registry.lab:5000/x", "1", DIGEST, f"registry.lab:5000/x@{DIGEST}"),
+    ],
+)
+def test_reference(text: str, name: str, tag: str | None, digest: str | None, pinned: str) -> None:
+    found = parse_reference(text)
+    assert (found.name, found.tag, found.digest, found.pinned) == (name, tag, digest, pinned)
+
+
+def having(*names: str) -> Host:
+    """The ready host with one image of these names."""
+    return replace(READY, docker=replace(READY.docker, images=(Image("sha256:77", names),)))
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "present"),
+    [
+        (("python:3.12", f"python@{DIGEST}"), f"docker.io/library/python:3.12@{DIGEST}", True),
+        (("python:3.12",), f"docker.io/library/python:3.12@{DIGEST}", False),
+        (("python:3.12",), "docker.io/library/python:3.12", True),
+        (("python:3.12",), "python", False),
+        (("nvcr.io/nvidia/cuda:1",), "nvidia/cuda:1", False),
+        ((), "python:3.12", False),
+    ],
+)
+def test_presence_is_by_digest_where_there_is_one(names: tuple[str, ...], wanted: str, present: bool) -> None:
+    assert is_present(wanted, having(*names)) is present
+
+
+def test_images_that_could_not_be_listed_are_not_there() -> None:
+    assert not is_present("python", replace(READY, docker=replace(READY.docker, images=None)))
+
+
+def test_only_missing_images_are_pulled_in_the_order_wished() -> None:
+    found = plan_images(("b:1", "a:1", "python:3.12"), having("a:1"))
+    assert found.pull == ("b:1", "python:3.12")
+    assert found.wanted == ("b:1", "a:1", "python:3.12")
+    assert [note.choice for note in found.notes] == ["pulls b:1", "pulls python:3.12", "1 of 3 images are there"]
+
+
+def test_nothing_wished_is_nothing_to_do() -> None:
+    assert plan_images((), READY).pull == ()

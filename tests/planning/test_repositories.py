@@ -1,0 +1,106 @@
+"""Vendors' repositories: which, signed by whom, and adopting somebody else's."""
+
+from dataclasses import replace
+
+import pytest
+
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.records import Area, Refusal, Repository
+from deploys.planning.repositories import plan_repository
+from facts.model import Host
+from tests.planning.hosts import BARE, JETSON, ROCKY_9, on_ubuntu, with_sources
+
+CATALOGUE = load_catalogue()
+DOCKER = "https://download.docker.com/linux/debian"
+TOOLKIT = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
+
+
+def plan(name: str, host: Host, *, fingerprint: str | None = None) -> Repository | Refusal | None:
+    """The plan for one repository."""
+    return plan_repository(name, Area.DOCKER, host, CATALOGUE, fingerprint=fingerprint)
+
+
+def added(name: str, host: Host, *, fingerprint: str | None = None) -> Repository:
+    """The repository, which must be planned."""
+    found = plan(name, host, fingerprint=fingerprint)
+    assert isinstance(found, Repository)
+    return found
+
+
+def test_docker_repository_as_dockers_installation_page_has_it() -> None:
+    # docs.docker.com/engine/install/debian and /ubuntu.
+    debian, ubuntu = added("docker", BARE), added("docker", on_ubuntu("6.8.0-45-generic"))
+    assert debian.uri == "https://download.docker.com/linux/debian"
+    assert ubuntu.uri == "https://download.docker.com/linux/ubuntu"
+    assert debian.key_url == "https://download.docker.com/linux/debian/gpg"
+    assert debian.fingerprint == "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
+
+
+def test_source_is_a_deb822_stanza_signed_by_its_own_key() -> None:
+    one = added("docker", BARE)
+    fields = dict(line.split(": ", 1) for line in one.source.splitlines())
+    assert fields == {
+        "Types": "deb",
+        "URIs": one.uri,
+        "Suites": "trixie",
+        "Components": "stable",
+        "Signed-By": one.key_path,
+    }
+    assert one.source.endswith("\n")
+
+
+def test_flat_repository_has_no_components() -> None:
+    one = added("nvidia-container-toolkit", JETSON)
+    assert one.uri == "https://nvidia.github.io/libnvidia-container/stable/deb/arm64/"
+    assert "Suites: /\n" in one.source
+    assert "Components" not in one.source
+
+
+def test_own_fingerprint_replaces_the_vendors() -> None:
+    assert added("docker", BARE, fingerprint="ab" * 20).fingerprint == "AB" * 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"deb [arch=amd64 signed-by=/usr/share/keyrings/docker.gpg] {DOCKER} trixie stable\n",
+        f"deb {DOCKER}/ trixie stable",
+        f"# by hand\ndeb {DOCKER} trixie stable",
+        f"Types: deb\nURIs: {DOCKER}\nSuites: trixie\nComponents: stable\n",
+        f"Types: deb\nURIs: https://mirror.lab/debian {DOCKER}/\nSuites: trixie\nComponents: stable\n",
+    ],
+)
+def test_somebody_elses_source_of_the_same_address_is_adopted(text: str) -> None:
+    assert plan("docker", with_sources(BARE, "deb https://elsewhere.lab/debian trixie main\n", text)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"# deb {DOCKER} trixie stable\n",
+        f"  #deb {DOCKER} trixie stable\n",
+        "deb https://download.docker.com/linux/ubuntu noble stable\n",
+        f"deb {DOCKER}-old trixie stable\n",
+        f"# URIs: {DOCKER}\nTypes: deb\nURIs: https://mirror.lab/\nSuites: x\n",
+    ],
+)
+def test_another_or_commented_source_does_not_count(text: str) -> None:
+    assert isinstance(plan("docker", with_sources(BARE, text)), Repository)
+
+
+def test_toolkit_source_with_and_without_a_slash_is_the_same() -> None:
+    assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb {TOOLKIT} /")) is None
+    assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb {TOOLKIT}/ /")) is None
+
+
+@pytest.mark.parametrize(
+    "os",
+    [replace(BARE.os, version="11", codename="bullseye"), ROCKY_9, replace(BARE.os, package_architecture="riscv64")],
+    ids=["old-debian", "rocky", "riscv"],
+)
+def test_unserved_system_is_refused(os: object) -> None:
+    found = plan("docker", replace(BARE, os=os))  # type: ignore[arg-type]
+    assert isinstance(found, Refusal)
+    assert found.area is Area.DOCKER
+    assert all((found.brief, found.seen, found.remedy))

@@ -1,0 +1,109 @@
+"""Settings out of a host's inventory data."""
+
+from typing import Any
+
+import pytest
+
+from deploys.planning.settings import Problem, Settings, read_settings
+
+
+def problems(data: dict[str, Any]) -> dict[str, str]:
+    """Reasons by setting; fails where there are none."""
+    found = read_settings(data)
+    assert not isinstance(found, Settings)
+    assert all(isinstance(problem, Problem) for problem in found)
+    return {problem.setting: problem.reason for problem in found}
+
+
+def settings(data: dict[str, Any]) -> Settings:
+    """The settings; fails where there are problems."""
+    found = read_settings(data)
+    assert isinstance(found, Settings), [str(problem) for problem in found]
+    return found
+
+
+def test_defaults_change_as_little_as_possible() -> None:
+    default = settings({})
+    assert default.reboot is None
+    assert (default.nvidia_driver_branch, default.nvidia_driver_modules) == ("auto", "auto")
+    assert default.docker_source == "auto"
+    assert default.sshd_x11 is True
+    assert default.images == ()
+    assert default.sudo_password_env is default.sudo_password_file is None
+
+
+def test_every_setting_is_described_in_a_sentence() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("nvidia_driver_branch", 580, "580"),
+        ("nvidia_driver_branch", "580", "580"),
+        ("images", ["python:3.12", "nvidia/cuda:x"], ("python:3.12", "nvidia/cuda:x")),
+        ("images", ("python:3.12",), ("python:3.12",)),
+        ("reboot", "when-needed", "when-needed"),
+        ("sshd_x11", False, False),
+    ],
+)
+def test_value_is_accepted(name: str, given: object, read: object) -> None:
+    assert getattr(settings({name: given}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("nvidia_driver_branch", True),
+        ("nvidia_driver_branch", 580.0),
+        ("nvidia_driver_branch", "580.95.05"),
+        ("nvidia_driver_branch", ""),
+        ("nvidia_driver_modules", "closed"),
+        ("reboot", True),
+        ("reboot", "always"),
+        ("sshd_x11", "no"),
+        ("images", "python:3.12"),
+        ("images", [1]),
+        ("docker_key_fingerprint", "0xDEADBEEF"),
+        ("sudo_password_env", 5),
+    ],
+)
+def test_value_is_refused_by_name(name: str, given: object) -> None:
+    found = problems({name: given})
+    assert set(found) == {name}
+    assert repr(given) in found[name] or isinstance(given, list)
+
+
+def test_all_problems_are_reported_together() -> None:
+    found = problems({"reboot": "now", "nvidia_driver_branch": "latest", "docker_channel": "test", "sshd_x11": 1})
+    assert set(found) == {"reboot", "nvidia_driver_branch", "docker_channel", "sshd_x11"}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("nvidia_driver_brnach", "nvidia_driver_branch"),
+        ("docker_sources", "docker_source"),
+        ("sshd_X11", "sshd_x11"),
+        ("image", "images"),
+        ("reboots", "reboot"),
+        ("gpu_proof_images", "gpu_proof_image"),
+    ],
+)
+def test_misspelt_name_is_refused_with_the_one_meant(written: str, meant: str) -> None:
+    assert problems({written: "x"})[written].endswith(f"did you mean {meant}?")
+
+
+def test_a_literal_password_is_refused_unprinted_with_a_hint_at_the_two_ways() -> None:
+    reason = problems({"sudo_password": "correct horse"})["sudo_password"]
+    assert "sudo_password_" in reason
+    assert "correct horse" not in reason
+
+
+@pytest.mark.parametrize(
+    "name", ["ssh_user", "ssh_port", "_sudo", "_sudo_password", "_env", "my_own_key", "nvidiasmi", "site", "rack"]
+)
+def test_other_inventory_data_is_left_to_its_owner(name: str) -> None:
+    assert settings({name: object()}) == Settings()
