@@ -41,7 +41,12 @@ X11_OPTIONS = (
     ("printlastlog", "yes"),
     ("tcpkeepalive", "yes"),
 )
-DAEMON_JSON = (
+DAEMON_JSON = '{
+  "runtimes": {
+    "nvidia": {"path": "nvidia-container-runtime"}
+  }
+}
+'
     '{\n    "runtimes": {\n        "nvidia": {\n            "path": "nvidia-container-runtime"\n        }\n    }\n}\n'
 )
 TOOLKIT_PACKAGES = (

@@ -62,9 +62,7 @@ SERVED = [
 
 @pytest.mark.parametrize(("device", "name", "flavour"), SERVED)
 @pytest.mark.parametrize("host", [BARE, on_ubuntu("6.8.0-45-generic")], ids=["debian", "ubuntu"])
-def test_gpu_gets_branch_580_in_the_flavour_it_takes(
-    host: Host, device: int, name: str, flavour: ModuleFlavour
-) -> None:
+def test_gpu_gets_580_in_the_flavour_it_takes(host: Host, device: int, name: str, flavour: ModuleFlavour) -> None:
     found = plan(with_gpus(host, device))
     assert (found.refusal, found.branch, found.flavour) == (None, "580", flavour), name
 
@@ -193,7 +191,7 @@ def test_a_repository_that_is_there_is_not_added_again() -> None:
 
 
 def test_an_unknown_distribution_is_refused() -> None:
-    assert refusal(replace(BARE, os=ROCKY_9, packages=replace(BARE.packages, manager="dnf")))
+    assert "dnf" in refusal(replace(BARE, os=ROCKY_9, packages=replace(BARE.packages, manager="dnf"))).seen
     assert "not known here" in refusal(replace(BARE, os=replace(BARE.os, version="11"))).brief
 
 
@@ -261,8 +259,7 @@ def test_the_note_says_what_why_and_for_which_gpu() -> None:
     assert "2028-06" in text
 
 
-def test_the_module_must_exist_for_the_kernel_that_boots_next() -> None:
-    assert plan(replace(BARE, kernel=Kernel("6.12.48+deb13-amd64", "6.12.57+deb13-amd64", ()))).kernel.startswith(
-        "6.12.57"
-    )
-    assert plan(replace(BARE, kernel=Kernel("6.12.48+deb13-amd64", None, ()))).kernel.startswith("6.12.48")
+@pytest.mark.parametrize("next_boot", ["6.12.57+deb13-amd64", None])
+def test_the_module_must_exist_for_the_kernel_that_boots_next(next_boot: str | None) -> None:
+    running = "6.12.48+deb13-amd64"
+    assert plan(replace(BARE, kernel=Kernel(running, next_boot, ()))).kernel == (next_boot or running)

@@ -18,11 +18,11 @@ from tests.planning.hosts import DIGEST, READY
         ("index.docker.io/nvidia/cuda:12.6.3", "nvidia/cuda", "12.6.3", None, "nvidia/cuda:12.6.3"),
         ("library/python", "python", None, None, "python:latest"),
         (
-            "nvcr.io/nvidia/l4t-base:r36.2.0",
+            "nvcr.io/nvidia/cuda:13",
             "nvcr.io/nvidia/l4t-base",
             "r36.2.0",
             None,
-            "nvcr.io/nvidia/l4t-base:r36.2.0",
+            "nvcr.io/nvidia/cuda:13",
         ),
         ("registry.lab:5000/tools", "registry.lab:5000/tools", None, None, "registry.lab:5000/tools:latest"),
         ("registry.lab:5000/a/b:1", "registry.lab:5000/a/b", "1", None, "registry.lab:5000/a/b:1"),
