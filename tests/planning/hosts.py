@@ -41,14 +41,7 @@ X11_OPTIONS = (
     ("printlastlog", "yes"),
     ("tcpkeepalive", "yes"),
 )
-DAEMON_JSON = '{
-  "runtimes": {
-    "nvidia": {"path": "nvidia-container-runtime"}
-  }
-}
-'
-    '{\n    "runtimes": {\n        "nvidia": {\n            "path": "nvidia-container-runtime"\n        }\n    }\n}\n'
-)
+DAEMON_JSON = '{\n  "runtimes": {\n    "nvidia": {"path": "nvidia-container-runtime"}\n  }\n}\n'
 TOOLKIT_PACKAGES = (
     ("libnvidia-container-tools", "1.19.1-1"),
     ("libnvidia-container1", "1.19.1-1"),
