@@ -56,13 +56,10 @@ host() {
     tell boot_id proc/sys/kernel/random/boot_id
     if line proc/1/stat; then say pid1_stat "${line##*) }"; fi
     tell init proc/1/comm
-    tell version proc/version
-    tell container run/systemd/container
     text etc/os-release
     [ -f etc/os-release ] || text usr/lib/os-release
     text etc/nv_tegra_release
     text etc/nv_boot_control.conf
-    text etc/dgx-release
 }
 
 marks() {

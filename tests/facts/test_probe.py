@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def public_folder() -> Iterator[Path]:
 def test_an_ordinary_user_is_told_what_could_not_be_read(public_folder: Path) -> None:
     write(public_folder, "etc/docker/daemon.json", b"{}")
     write(public_folder, "etc/ssh/sshd_config", b"X11Forwarding no\n")
-    for path in ("etc/docker/daemon.json", "etc/ssh/sshd_config"):
+    write(public_folder, "var/lib/gpu-hosts/proof", b"time=1\n")
+    for path in ("etc/docker/daemon.json", "etc/ssh/sshd_config", "var/lib/gpu-hosts"):
         (public_folder / path).chmod(0)
     other = 65534 if os.geteuid() == 0 else None
     done = subprocess.run(
@@ -115,7 +117,8 @@ def test_an_ordinary_user_is_told_what_could_not_be_read(public_folder: Path) ->
     assert host.elevated is False
     assert host.docker.daemon_json is None
     assert host.sshd.includes_drop_ins is None
-    assert {"/etc/docker/daemon.json: not readable", "/etc/ssh/sshd_config: not readable"} <= set(host.unread)
+    for path in ("/etc/docker/daemon.json", "/etc/ssh/sshd_config", "/var/lib/gpu-hosts"):
+        assert f"{path}: not readable" in host.unread
 
 
 def test_a_command_that_hangs_is_cut_short(tmp_path: Path, tools: Path) -> None:
@@ -137,6 +140,7 @@ def test_this_machine() -> None:
     assert host.kernel.running == os.uname().release
     assert host.platform.architecture == os.uname().machine
     assert host.elevated == (os.geteuid() == 0)
+    assert abs(host.time - time.time()) < 600
     boot_id, _, started = host.boot.partition("/")
     assert boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert started.isdigit()
