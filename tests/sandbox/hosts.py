@@ -111,16 +111,23 @@ def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
     container = container_of(host.name)
     docker("volume", "create", "--label", LABEL, container)
     names = [f"--add-host={name}:{state.vendors}" for name in NAMES]
-    docker(
-        "run", "--detach", "--name", container, "--hostname", host.name, "--label", LABEL,
+    options = (
+        "--detach", "--name", container, "--hostname", host.name, "--label", LABEL,
         "--network", PREFIX, "--ip", host.address, *names, "--restart", "on-failure",
-        "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt", "seccomp=unconfined",
+        "--cap-add=ALL", "--security-opt", "seccomp=unconfined",
         "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
         "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
         "--volume", f"{container}:/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
         "--env", "container=docker", *_cgroup_options(),
         image_of(kind), "/usr/lib/gpu-sandbox/init",
     )  # fmt: skip
+    try:
+        docker("run", "--cap-drop=SYS_RESOURCE", *options)
+    except SandboxError as error:
+        # Where root lacks this capability, Docker 20.10 must be told to leave it out, and newer ones refuse to be told.
+        if "invalid CapDrop" not in str(error):
+            raise
+        docker("run", *options)
     if host.sudo_password_file:
         password = (CHECKOUT / host.sudo_password_file).read_text().strip()
         docker("exec", "--interactive", container, "chpasswd", stdin=f"{host.user}:{password}\n".encode())

@@ -18,6 +18,7 @@ TOOLS = {
     "dpkg-deb": "dpkg",
     "gcc": "gcc",
     "gpg": "gpg",
+    "gpg-agent": "gpg-agent",
     "mmdebstrap": "mmdebstrap",
     "openssl": "openssl",
     "ssh-keygen": "openssh-client",
@@ -68,13 +69,20 @@ def check_machine() -> None:
 def install_tools() -> list[str]:
     """Install what is missing from apt, Docker only where none answers; return the packages installed."""
     missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
-    if not does_docker_answer():
-        missing += [] if shutil.which("dockerd") and shutil.which("docker") else ["docker.io"]
+    if not does_docker_answer() and not (shutil.which("dockerd") and shutil.which("docker")):
+        missing.append("docker.io")
     if missing:
         os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-        run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "update")
-        run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends", *missing)
+        patient = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
+        run(*patient, "update")
+        if "docker.io" in missing and _does_apt_know("docker-cli"):  # from Debian 13 on a package of its own
+            missing.append("docker-cli")
+        run(*patient, "install", "--no-install-recommends", *missing)
     return missing
+
+
+def _does_apt_know(package: str) -> bool:
+    return bool(run("apt-cache", "search", "--names-only", f"^{package}$"))
 
 
 def find_mirror() -> Mirror:
