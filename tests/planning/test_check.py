@@ -1,0 +1,265 @@
+"""The judgement: good, bad or unknown, and nothing good that was not looked at."""
+
+from dataclasses import replace
+
+import pytest
+
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.check import Finding, Verdict, check, explain, sum_up
+from deploys.planning.plan import ALL_AREAS, make_plan
+from deploys.planning.records import Area, Plan
+from deploys.planning.settings import Settings
+from facts.model import Docker, Driver, Host, Proof, Toolkit
+from tests.planning.hosts import (
+    BARE,
+    DOCKER,
+    DOCKER_DESKTOP,
+    DRIVER_580,
+    JETSON,
+    PROOF_IMAGE,
+    READY,
+    TOOLKIT_PACKAGES,
+    WSL,
+    X11_OPTIONS,
+)
+
+CATALOGUE = load_catalogue()
+GOOD, BAD, UNKNOWN = Verdict.GOOD, Verdict.BAD, Verdict.UNKNOWN
+PROOF = READY.proof or Proof(0, "", "", "", "", "", 0)
+
+
+def plan(host: Host, *, areas: frozenset[Area] = ALL_AREAS, reboot: bool = True) -> Plan:
+    """The plan for a host with the proof image that the made-up hosts have."""
+    settings = Settings(gpu_proof_image=PROOF_IMAGE, reboot="when-needed" if reboot else None)
+    return make_plan(settings, host, CATALOGUE, areas=areas)
+
+
+def finding(area: Area, host: Host, planned: Plan | None = None) -> Finding:
+    """The one finding of an area, of a plan that was made for the bare server unless another is given."""
+    [found] = [one for one in check(planned or plan(BARE), host) if one.area is area]
+    return found
+
+
+def driver(**readings: str | None) -> Driver:
+    """The good driver with other versions."""
+    return replace(DRIVER_580, **readings)  # type: ignore[arg-type]
+
+
+def docker(**readings: object) -> Docker:
+    """The good Docker with other readings."""
+    return replace(DOCKER, **readings)  # type: ignore[arg-type]
+
+
+def test_a_host_that_became_what_was_planned_is_good() -> None:
+    findings = check(plan(BARE), READY)
+    areas = {Area.SSHD, Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON, Area.IMAGES, Area.PROOF}
+    assert {one.area for one in findings} == areas
+    assert sum_up(findings) is GOOD
+    assert not any(one.remedy for one in findings)
+
+
+def test_a_host_on_which_nothing_happened_is_not_good() -> None:
+    findings = check(plan(BARE), BARE)
+    assert sum_up(findings) is BAD
+    assert {one.area for one in findings if one.verdict is BAD} >= {Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON}
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "says"),
+    [
+        (DRIVER_580, GOOD, "580.95.05 is loaded, on disk and in the library"),
+        (driver(disk_version=None), BAD, "module missing"),
+        (driver(library_version=None), BAD, "library missing"),
+        (driver(library_version="580.65.06"), BAD, "580.65.06 differ"),
+        (driver(loaded_version=None), BAD, "none is loaded"),
+        (driver(loaded_version="570.133.20"), BAD, "570.133.20 is loaded"),
+        (driver(loaded_version="595.1.1", disk_version="595.1.1", library_version="595.1.1"), BAD, "595.1.1 is there"),
+    ],
+)
+def test_driver(state: Driver, verdict: Verdict, says: str) -> None:
+    found = finding(Area.DRIVER, replace(READY, driver=state))
+    assert (found.verdict, bool(found.remedy)) == (verdict, verdict is BAD)
+    assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("host", "verdict", "says"),
+    [
+        (JETSON, GOOD, "L4T 36.4.4 and its 1 packages left alone"),
+        (WSL, GOOD, "/dev/dxg"),
+        (replace(WSL, wsl=replace(WSL.wsl, gpu_device=False)), BAD, "Windows offers no"),  # type: ignore[type-var]
+        (replace(WSL, wsl=replace(WSL.wsl, lib_directory=False)), BAD, "Windows offers no"),  # type: ignore[type-var]
+        (replace(READY, platform=replace(READY.platform, hands_off="DGX OS")), GOOD, "DGX OS"),
+    ],
+)
+def test_makers_driver(host: Host, verdict: Verdict, says: str) -> None:
+    found = finding(Area.DRIVER, host, plan(host))
+    assert found.verdict is verdict
+    assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "says"),
+    [
+        (DOCKER, GOOD, "29.4.3 runs"),
+        (BARE.docker, BAD, "not installed"),
+        (docker(running=False), BAD, "does not answer"),
+        (docker(running=None, server_version=None), BAD, "does not answer"),
+    ],
+)
+def test_docker(state: Docker, verdict: Verdict, says: str) -> None:
+    found = finding(Area.DOCKER, replace(READY, docker=state))
+    assert found.verdict is verdict
+    assert says in found.text
+
+
+MIXED = (("libnvidia-container1", "1.17.8-1"), *TOOLKIT_PACKAGES[2:])
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "says"),
+    [
+        (READY.toolkit, GOOD, "1.19.1-1"),
+        (Toolkit(TOOLKIT_PACKAGES, None, ()), BAD, "not there"),
+        (Toolkit(MIXED, "/usr/bin/nvidia-container-runtime", ()), BAD, "1.17.8-1, 1.19.1-1"),
+    ],
+)
+def test_toolkit(state: Toolkit, verdict: Verdict, says: str) -> None:
+    found = finding(Area.TOOLKIT, replace(READY, toolkit=state))
+    assert found.verdict is verdict
+    assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "says"),
+    [
+        (DOCKER, GOOD, "nvidia registered"),
+        (docker(runtimes=("runc",)), BAD, "does not know the runtime nvidia"),
+        (docker(pending=True), BAD, "did not finish"),
+    ],
+)
+def test_daemon(state: Docker, verdict: Verdict, says: str) -> None:
+    found = finding(Area.DAEMON, replace(READY, docker=state))
+    assert found.verdict is verdict
+    assert says in found.text
+
+
+@pytest.mark.parametrize("images", [(), None])
+def test_missing_image_is_bad_and_the_proof_unknown(images: tuple[()] | None) -> None:
+    host = replace(READY, docker=docker(images=images))
+    found = finding(Area.IMAGES, host)
+    assert found.verdict is BAD
+    assert PROOF_IMAGE in found.text
+    assert finding(Area.PROOF, host).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("option", dict(X11_OPTIONS))
+def test_sshd_option_that_another_file_wins_is_bad(option: str) -> None:
+    effective = tuple((name, "elsewise" if name == option else value) for name, value in X11_OPTIONS)
+    found = finding(Area.SSHD, replace(READY, sshd=replace(READY.sshd, effective=effective)))
+    assert found.verdict is BAD
+    assert f"{option} is elsewise" in found.text
+
+
+def test_sshd_that_was_left_alone_is_not_judged() -> None:
+    planned = make_plan(Settings(sshd_x11=False), READY, CATALOGUE)
+    assert Area.SSHD not in {one.area for one in check(planned, READY)}
+
+
+def test_good_proof_names_what_was_proved() -> None:
+    found = finding(Area.PROOF, READY)
+    assert found.verdict is GOOD
+    for part in ("CUDA", "--runtime=nvidia", "1 GPU ", "NVIDIA H100 80GB HBM3", "580.95.05"):
+        assert part in found.text
+
+
+# CUresult values: CUDA driver API documentation.
+@pytest.mark.parametrize(
+    ("result", "explained"),
+    [
+        ("cuInit 100", "nvidia-smi"),
+        ("cuInit 802", "fabricmanager"),
+        ("cuInit 803", "reboot"),
+        ("cuInit 804", "forward compatibility"),
+        ("cuInit 999", "dmesg"),
+        ("libcuda: libcuda.so.1: cannot open shared object file: No such file or directory", "injected"),
+        ("python3 is not in the image", "gpu_proof_image"),
+    ],
+)
+def test_failed_proof_is_bad_and_explained(result: str, explained: str) -> None:
+    found = finding(Area.PROOF, replace(READY, proof=replace(PROOF, result=result, devices=0, names="")))
+    assert found.verdict is BAD
+    assert result in found.text
+    assert explained in found.remedy
+    assert explain(result) == found.remedy
+
+
+def test_unknown_failure_still_says_where_to_look() -> None:
+    assert explain("no devices")
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [None, replace(PROOF, boot="before/1"), replace(PROOF, driver="570.1"), replace(PROOF, image="other")],
+    ids=["none", "boot", "driver", "image"],
+)
+def test_stale_or_missing_proof_is_unknown_never_good(proof: Proof | None) -> None:
+    found = finding(Area.PROOF, replace(READY, proof=proof))
+    assert found.verdict is UNKNOWN
+    assert found.remedy
+
+
+def test_docker_desktop_is_judged_by_its_proof() -> None:
+    host = replace(
+        DOCKER_DESKTOP,
+        docker=replace(DOCKER_DESKTOP.docker, images=DOCKER.images),
+        proof=replace(PROOF, driver="Windows driver", mechanism="--gpus all"),
+    )
+    findings = check(plan(host), host)
+    assert sum_up(findings) is GOOD, [str(one) for one in findings]
+
+
+def test_refusals_are_bad_and_what_waits_for_them_unknown() -> None:
+    findings = check(plan(replace(BARE, gpus=())), BARE)
+    verdicts = {one.area: one.verdict for one in findings}
+    assert verdicts[Area.DRIVER] is BAD
+    assert {verdicts[area] for area in (Area.TOOLKIT, Area.DAEMON, Area.PROOF)} == {UNKNOWN}
+    [refused] = [one for one in findings if one.area is Area.DRIVER]
+    assert "no NVIDIA GPU" in refused.text
+    assert refused.remedy
+    [waiting] = [one for one in findings if one.area is Area.TOOLKIT]
+    assert "driver, which is refused" in waiting.text
+
+
+def test_a_refused_host_is_one_bad_finding() -> None:
+    host = replace(BARE, elevated=False)
+    [found] = check(plan(host), host)
+    assert (found.area, found.verdict) == (Area.HOST, BAD)
+
+
+def test_a_due_reboot_without_leave_is_bad() -> None:
+    host = replace(READY, driver=driver(loaded_version="570.133.20"))
+    assert finding(Area.REBOOT, host, plan(host, reboot=False)).verdict is BAD
+
+
+@pytest.mark.parametrize(
+    "areas",
+    [{Area.SSHD}, {Area.DRIVER, Area.REBOOT}, {Area.DOCKER}, {Area.TOOLKIT, Area.DAEMON}, {Area.IMAGES}],
+)
+def test_a_partial_run_is_judged_by_its_own_areas(areas: set[Area]) -> None:
+    found = check(plan(BARE, areas=frozenset(areas)), BARE)
+    assert {one.area for one in found} <= areas
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sum_of"),
+    [
+        ((), UNKNOWN),
+        ((GOOD,), GOOD),
+        ((GOOD, UNKNOWN), UNKNOWN),
+        ((UNKNOWN, BAD), BAD),
+        ((GOOD, BAD, GOOD), BAD),
+    ],
+)
+def test_sum(verdicts: tuple[Verdict, ...], sum_of: Verdict) -> None:
+    assert sum_up(tuple(Finding(Area.HOST, verdict, "x") for verdict in verdicts)) is sum_of

@@ -1,0 +1,258 @@
+"""The whole plan: which area waits for which, partial runs, reboots, and a host that needs nothing."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
+from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.settings import Problem, Settings
+from facts.model import Host, PlatformKind
+from tests.planning.hosts import (
+    BARE,
+    DOCKER,
+    DOCKER_DESKTOP,
+    DRIVER_580,
+    JETSON,
+    PROOF_IMAGE,
+    READY,
+    WSL,
+    with_daemon_json,
+    with_gpus,
+)
+
+CATALOGUE = load_catalogue()
+SETTINGS = Settings(gpu_proof_image=PROOF_IMAGE)
+REBOOT = Settings(gpu_proof_image=PROOF_IMAGE, reboot="when-needed")
+NEVER = Settings(gpu_proof_image=PROOF_IMAGE, reboot="never")
+
+DUE = replace(READY, driver=replace(DRIVER_580, loaded_version="570.133.20"))
+NO_GPU = replace(BARE, gpus=())
+
+
+def plan(
+    host: Host,
+    settings: Settings = SETTINGS,
+    *,
+    areas: frozenset[Area] = ALL_AREAS,
+    is_controller: bool = False,
+) -> Plan:
+    """The plan with the catalogue that ships."""
+    return make_plan(settings, host, CATALOGUE, areas=areas, is_controller=is_controller)
+
+
+def skipped(found: Plan) -> dict[Area, str]:
+    """What each skipped area needs."""
+    return {area: area_plan.skipped for area, area_plan in found.areas if area_plan.skipped}
+
+
+def test_a_bare_host_gets_everything_in_order() -> None:
+    found = plan(BARE)
+    assert found.refusals == ()
+    assert skipped(found) == {}
+    assert [one.name for one in found.repositories] == ["nvidia-driver", "docker", "nvidia-container-toolkit"]
+    assert [area for area, _ in found.package_groups] == [Area.DOCKER, Area.TOOLKIT]
+    assert found.driver.packages
+    assert found.daemon.text
+    assert found.images.pull == (PROOF_IMAGE,)
+    assert found.proof.run
+    assert found.changes
+
+
+def test_a_host_as_a_run_leaves_it_needs_nothing() -> None:
+    found = plan(READY)
+    assert (found.changes, found.proof.run) == (False, False)
+    assert (found.refusals, skipped(found), found.repositories, found.package_groups) == ((), {}, (), ())
+
+
+def test_only_what_differs_is_planned() -> None:
+    found = plan(with_daemon_json(READY, '{"debug": true}'))
+    assert found.daemon.text
+    assert (found.package_groups, found.driver.packages, found.docker.start) == ((), (), False)
+
+
+def test_the_proof_image_is_wanted_beside_those_of_the_settings_once() -> None:
+    settings = Settings(gpu_proof_image=PROOF_IMAGE, images=("a:1", PROOF_IMAGE))
+    assert plan(READY, settings).images.wanted == ("a:1", PROOF_IMAGE)
+    assert plan(READY, Settings()).images.wanted == (CATALOGUE.proof.image,)
+
+
+def test_a_refused_driver_leaves_docker_and_images_and_names_what_waits() -> None:
+    settings = Settings(gpu_proof_image=PROOF_IMAGE, images=("a:1",))
+    found = plan(NO_GPU, settings)
+    assert [refusal.area for refusal in found.refusals] == [Area.DRIVER]
+    assert found.docker.packages
+    assert found.images.pull == ("a:1",)
+    assert skipped(found) == {
+        Area.TOOLKIT: "driver, which is refused",
+        Area.DAEMON: "toolkit, which is skipped",
+        Area.PROOF: "driver, which is refused",
+    }
+
+
+def test_a_refused_docker_stops_what_needs_it_and_not_the_driver() -> None:
+    assert JETSON.jetson
+    host = replace(JETSON, jetson=replace(JETSON.jetson, l4t="36.4.3"))
+    found = plan(host)
+    assert [refusal.area for refusal in found.refusals] == [Area.DOCKER]
+    assert found.toolkit.packages
+    assert skipped(found) == dict.fromkeys((Area.DAEMON, Area.IMAGES, Area.PROOF), "docker, which is refused")
+
+
+def test_a_refused_daemon_json_stops_the_proof_alone() -> None:
+    found = plan(with_daemon_json(BARE, "[]"))
+    assert [refusal.area for refusal in found.refusals] == [Area.DAEMON]
+    assert set(skipped(found)) == {Area.PROOF}
+    assert found.docker.packages
+
+
+def test_a_refused_sshd_stops_nothing_else() -> None:
+    found = plan(replace(BARE, sshd=replace(BARE.sshd, effective=None)))
+    assert [refusal.area for refusal in found.refusals] == [Area.SSHD]
+    assert skipped(found) == {}
+
+
+@pytest.mark.parametrize("host", [JETSON, WSL, DOCKER_DESKTOP], ids=lambda host: host.name)
+def test_no_driver_package_reaches_a_jetson_or_wsl(host: Host) -> None:
+    for one in (host, with_gpus(host, 0x2330), replace(host, driver=DRIVER_580)):
+        found = plan(one, REBOOT)
+        names = [name for _, packages in found.package_groups for name in packages]
+        assert found.driver.packages == found.driver.first == ()
+        assert found.driver.repository is None
+        assert not [name for name in names if "driver" in name or "l4t" in name or name.startswith("linux-")]
+        assert not found.reboot.due
+
+
+def test_docker_desktop_needs_only_the_proof() -> None:
+    found = plan(DOCKER_DESKTOP)
+    assert (found.package_groups, found.repositories, found.daemon.text) == ((), (), None)
+    assert found.proof.run
+    assert found.proof.mechanism == "--gpus all"
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        (Host(probe=0), "no usable answer"),
+        (replace(BARE, elevated=False, user="lab"), "root rights"),
+        (replace(BARE, platform=replace(BARE.platform, kind=PlatformKind.WSL1)), "WSL 1"),
+        (replace(BARE, platform=replace(BARE.platform, kind=PlatformKind.CONTAINER)), "container"),
+        (replace(BARE, platform=replace(BARE.platform, kind=PlatformKind.OTHER)), "cannot be a GPU host"),
+    ],
+)
+def test_a_hopeless_host_is_refused_whole(host: Host, says: str) -> None:
+    found = plan(host)
+    assert found.host
+    assert says in found.host.brief
+    assert found.host.seen
+    assert found.host.remedy
+    assert not found.changes
+    assert found.refusals == (found.host,)
+    assert all(area_plan.skipped for _, area_plan in found.areas)
+
+
+def test_unusable_settings_refuse_the_host_and_name_every_problem() -> None:
+    refusal = refuse_settings((Problem("reboot", "is odd"), Problem("docker_x", "is unknown")))
+    assert "reboot: is odd" in refusal.seen
+    assert "docker_x: is unknown" in refusal.seen
+    assert not refused_plan(refusal).changes
+
+
+# Each area's own file in deploys/, on a host where nothing is right yet.
+PARTIAL = [
+    ({Area.SSHD}, set(), {}),
+    ({Area.DRIVER, Area.REBOOT}, {"driver"}, {}),
+    ({Area.DOCKER}, {"docker"}, {}),
+    ({Area.TOOLKIT, Area.DAEMON}, {"toolkit"}, {Area.DAEMON: Area.DOCKER}),
+    ({Area.IMAGES}, set(), {Area.IMAGES: Area.DOCKER}),
+]
+
+
+@pytest.mark.parametrize(("areas", "planned", "waits"), PARTIAL)
+def test_a_partial_run_changes_its_own_areas_and_waits_for_the_others_by_name(
+    areas: set[Area], planned: set[str], waits: dict[Area, Area]
+) -> None:
+    found = plan(BARE, areas=frozenset(areas))
+    assert {area for area, _ in found.areas} <= areas
+    assert {name for name in ("driver", "docker", "toolkit") if getattr(found, name).packages} == planned
+    because = "which is not right yet and not part of this run"
+    assert skipped(found) == {area: f"{need}, {because}" for area, need in waits.items()}
+    assert not found.proof.run
+
+
+def test_images_alone_are_pulled_where_docker_is_there() -> None:
+    host = replace(BARE, docker=DOCKER)
+    found = plan(host, Settings(images=("a:1",)), areas=frozenset({Area.IMAGES}))
+    assert "a:1" in found.images.pull
+    assert skipped(found) == {}
+
+
+def test_images_alone_wait_for_a_docker_that_is_stopped() -> None:
+    host = replace(READY, docker=replace(DOCKER, running=False))
+    assert set(skipped(plan(host, areas=frozenset({Area.IMAGES})))) == {Area.IMAGES}
+
+
+def test_a_partial_run_of_a_ready_host_needs_nothing() -> None:
+    for area in ALL_AREAS:
+        assert not plan(READY, areas=frozenset({area})).changes, area
+
+
+def test_a_due_reboot_without_leave_is_refused_and_the_proof_waits() -> None:
+    found = plan(DUE)
+    assert (found.reboot.due, found.reboot.allowed) == (True, False)
+    assert found.reboot.refusal
+    assert "570.133.20" in found.reboot.refusal.seen
+    assert 'reboot = "when-needed"' in found.reboot.refusal.remedy
+    assert set(skipped(found)) == {Area.PROOF}
+
+
+def test_an_allowed_reboot_is_planned_and_the_proof_follows_it() -> None:
+    found = plan(replace(DUE, proof=None), REBOOT)
+    assert (found.reboot.due, found.reboot.allowed, found.reboot.refusal) == (True, True, None)
+    assert found.proof.run
+
+
+def test_a_reboot_that_is_never_wanted_is_said_without_refusing() -> None:
+    found = plan(DUE, NEVER)
+    assert (found.reboot.due, found.reboot.allowed, found.reboot.refusal) == (True, False, None)
+    assert found.reboot.notes
+    assert set(skipped(found)) == {Area.PROOF}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, REBOOT, NEVER])
+def test_no_reboot_where_none_is_due(settings: Settings) -> None:
+    assert not plan(READY, settings).reboot.due
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, REBOOT, NEVER])
+def test_the_controller_is_never_rebooted(settings: Settings) -> None:
+    found = plan(DUE, settings, is_controller=True)
+    assert found.reboot.due
+    assert not found.reboot.allowed
+
+
+def test_the_controller_is_not_told_to_allow_a_reboot() -> None:
+    refusal = plan(DUE, REBOOT, is_controller=True).reboot.refusal
+    assert refusal
+    assert "when-needed" not in refusal.remedy
+
+
+def test_nouveau_on_the_gpu_is_named_where_the_reboot_is_due() -> None:
+    host = replace(BARE, driver=replace(BARE.driver, nouveau_loaded=True))
+    refusal = plan(host).reboot.refusal
+    assert refusal
+    assert "nouveau" in refusal.seen
+
+
+def test_every_refusal_has_three_parts() -> None:
+    hosts = [NO_GPU, DUE, replace(BARE, secure_boot=True), with_daemon_json(BARE, "x"), replace(BARE, elevated=False)]
+    refusals: list[Refusal] = [refusal for host in hosts for refusal in plan(host).refusals]
+    assert len(refusals) >= len(hosts)
+    for refusal in refusals:
+        assert all(getattr(refusal, part.name) for part in fields(refusal))
+        assert str(refusal).count("\n") == 2
+
+
+def test_the_plan_is_a_function_of_its_input() -> None:
+    assert plan(BARE) == plan(BARE)
