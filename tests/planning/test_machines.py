@@ -1,7 +1,5 @@
 """Plans for the captured machines of ``tests/machines``: what may never happen on any, and a few decisions."""
 
-from pathlib import Path
-
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
@@ -54,7 +52,7 @@ def test_nothing_is_planned_that_the_host_must_not_get(name: str, hosts: dict[st
         assert found.driver.packages == ()
         assert not found.reboot.due
     if host.packages.manager != "apt":
-        assert not (found.driver.packages or found.docker.packages or found.toolkit.packages)
+        assert packages(found) == []
 
 
 @pytest.mark.parametrize(
