@@ -65,6 +65,7 @@ class Repository:
 
     name: str
     uri: str
+    suite: str  # "/" for a flat repository
     source_path: str
     source: str
     key_path: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from deploys.planning.catalogue import Catalogue, RepositoryRow
 from deploys.planning.records import Area, Refusal, Repository
 from facts.model import Host
@@ -49,6 +51,7 @@ def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
     return Repository(
         name=row.name,
         uri=uri,
+        suite=row.suite.format(**words),
         source_path=f"{SOURCES}/{row.name}.sources",
         source="\n".join(lines) + "\n",
         key_path=key_path,
@@ -58,12 +61,15 @@ def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
 
 
 def _is_present(repository: Repository, host: Host) -> bool:
-    """Whether any source of the host names the URI: ours, or one that somebody else wrote. That one is kept."""
-    uri = repository.uri.rstrip("/")
-    words = (word.rstrip("/") for file in host.packages.sources for word in _active_words(file.text))
-    return uri in words
+    """Whether a source of the host gives the repository: ours, or one that somebody else wrote. That one is kept."""
+    return any(_gives(file.text, repository) for file in host.packages.sources)
 
 
-def _active_words(text: str) -> list[str]:
-    lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return [word for line in lines for word in line.split()]
+def _gives(text: str, repository: Repository) -> bool:
+    """Whether a `.list` or `.sources` file names both address and suite in lines that count.
+
+    A release upgrade leaves the old suite behind, sometimes switched off with `Enabled: no`: that is not ours.
+    """
+    words = [word for line in text.splitlines() if not line.lstrip().startswith("#") for word in line.split()]
+    is_off = re.search(r"(?mi)^Enabled:\s*(no|false|off)\b", text)
+    return not is_off and {repository.uri.rstrip("/"), repository.suite.rstrip("/")} <= {w.rstrip("/") for w in words}

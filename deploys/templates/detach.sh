@@ -12,8 +12,9 @@ cat >"$RUN/input"
 cat >"$RUN/script" <<'END_OF_SCRIPT'
 @SCRIPT@
 END_OF_SCRIPT
-setsid -w flock -o -w 900 "$state/$area/lock" sh "$RUN/script" "$@" >"$RUN/output" 2>&1 </dev/null
+setsid -w flock -o -E 75 -w 900 "$state/$area/lock" sh "$RUN/script" "$@" >"$RUN/output" 2>&1 </dev/null
 rc=$?
+[ "$rc" != 75 ] || explain "another run is at work here" "it has held $state/$area/lock for 900 s" "wait for it, then run this again"
 cat "$RUN/output"
 rm -rf "$RUN"
 exit "$rc"

@@ -3,6 +3,7 @@
 # (empty: the loaded module's version). The record is what the next run compares with. Exits 0: the verdict judges.
 image=$1 pinned=$2 mechanism=$3 driver=$4
 out=$RUN/out
+name=gpu-hosts-proof-${RUN##*.}
 
 program='
 import ctypes, sys
@@ -30,13 +31,16 @@ if ! docker image inspect "$pinned" >/dev/null 2>&1; then
   exit 0
 fi
 # shellcheck disable=SC2086
-timeout 120 docker run --rm --network none $mechanism -e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+timeout 120 docker run --rm --name "$name" --network none $mechanism -e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility \
   "$pinned" python3 -c "$program" >"$out" 2>"$RUN/error" </dev/null
 rc=$?
 result=$(sed -n 1p "$out")
 case $rc in
   0) ;;
-  124) result="docker run took more than 120 s" ;;
+  124)
+    result="docker run took more than 120 s"
+    docker rm -f "$name" >/dev/null 2>&1
+    ;;
   127) result="python3 is not in the image" ;;
   *) result="docker run: $(short "$RUN/error" 2)" ;;
 esac
