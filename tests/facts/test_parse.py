@@ -1,128 +1,17 @@
-"""The parser alone: framing, tolerance of anything, and the readings that are easy to get wrong."""
+"""The readings that are easy to get wrong."""
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from facts.model import Host, ModuleFlavour, PlatformKind
-from facts.parse import SECTIONS, parse_probe
+from facts.model import ModuleFlavour, PlatformKind
 from facts.parse.answer import read_answer
 from facts.parse.gpu import nvrm_flavour, nvrm_version, version_key
 from facts.parse.tegra import l4t_release
-from tests.facts.machines import all_machines, link_tools, probe_machine
-
-HEADER = "@@ gpu-host-probe 1\n"
-quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def answer_text(*lines: str) -> str:
-    """A whole answer in which each ``section.key=value`` stands in its section."""
-    parts = [HEADER]
-    for name in SECTIONS:
-        own = (line.removeprefix(f"{name}.") for line in lines if line.startswith(f"{name}."))
-        parts += [f"@@ {name}\n", *(f"{line}\n" for line in own)]
-    return "".join([*parts, "@@ end\n"])
-
-
-def file_line(path: str, text: str) -> str:
-    """A file as the probe sends it."""
-    return f"host.file={base64.b64encode(text.encode()).decode()} {path}"
-
-
-def host_of(*lines: str) -> Host:
-    """The record of an answer with these lines."""
-    return parse_probe(answer_text(*lines))
-
-
-@pytest.fixture(scope="module")
-def real_answer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The answer of the fullest machine."""
-    machine = next(machine for machine in all_machines() if machine.name == "rocky9-a100x")
-    return probe_machine(machine, link_tools(tmp_path_factory.mktemp("tools")))
-
-
-# --- anything may come in
-
-
-@quick
-@given(st.text())
-def test_any_text_gives_a_record(text: str) -> None:
-    assert parse_probe(text).probe == 0
-
-
-@quick
-@given(st.text(alphabet=st.characters(codec="utf-8")), st.sampled_from(SECTIONS))
-def test_any_section_gives_a_record(text: str, section: str) -> None:
-    assert isinstance(parse_probe(f"{HEADER}@@ {section}\n{text}\n@@ end\n"), Host)
-
-
-@quick
-@given(data=st.data())
-def test_any_value_of_a_known_key_gives_a_record(data: st.DataObject, real_answer: str) -> None:
-    lines = real_answer.splitlines()
-    for _ in range(5):
-        at = data.draw(st.integers(1, len(lines) - 1))
-        key = lines[at].partition("=")[0]
-        lines[at] = f"{key}={data.draw(st.text(max_size=60))}"
-    assert isinstance(parse_probe("\n".join(lines)), Host)
-
-
-@quick
-@given(st.text(max_size=200))
-def test_any_file_gives_a_record(text: str) -> None:
-    paths = ("/etc/os-release", "/etc/nv_tegra_release", "/var/lib/gpu-hosts/proof", "/etc/default/docker")
-    encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-    assert host_of(*(f"host.file={encoded} {path}" for path in paths)).probe == 1
-
-
-@quick
-@given(data=st.data())
-def test_an_answer_that_was_cut_off_is_no_answer(data: st.DataObject, real_answer: str) -> None:
-    whole = real_answer.rstrip("\n")
-    assert parse_probe(whole).probe == 1
-    assert parse_probe(whole[: data.draw(st.integers(0, len(whole) - 1))]).probe == 0
-
-
-def test_sections_that_did_not_arrive_are_named(real_answer: str) -> None:
-    cut = real_answer[: real_answer.index("@@ docker")] + "@@ doc"
-    host = parse_probe(cut)
-    assert host.os.id == "rocky"
-    assert "docker: not in the probe's answer" in host.unread
-    assert host.docker.running is None
-    assert host.docker.containers is None
-
-
-@pytest.mark.parametrize("text", ["", "sudo: a password is required\n", "@@ gpu-host-probe 2\n@@ end\n"])
-def test_no_answer_and_other_versions_are_refused(text: str) -> None:
-    host = parse_probe(text)
-    assert host.probe == 0
-    assert host.unread
-
-
-def test_the_last_of_two_answers_counts() -> None:
-    first = answer_text("host.release=5.0").removesuffix("@@ end\n")
-    assert parse_probe(first + answer_text("host.release=6.0")).kernel.running == "6.0"
-
-
-def test_lines_may_end_in_carriage_returns() -> None:
-    assert parse_probe(answer_text("host.release=6.0").replace("\n", "\r\n")).kernel.running == "6.0"
-
-
-@quick
-@given(st.text())
-def test_files_arrive_as_they_are(text: str) -> None:
-    encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
-    answer = read_answer(f"{HEADER}@@ docker\nfile={encoded} /etc/docker/a file\n@@ end\n")
-    assert answer.files == {"/etc/docker/a file": text.encode("utf-8", "replace").decode()}
-
-
-# --- readings
+from tests.facts.answers import answer_text, file_line, host_of
 
 
 @pytest.mark.parametrize(
@@ -210,6 +99,40 @@ def test_container_on_wsl_is_a_container_unless_it_boots(init: str, kind: Platfo
         "marks.mark=/.dockerenv",
     )
     assert host.platform.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("marks", "kind"),
+    [
+        (["/proc/sys/fs/binfmt_misc/WSLInterop"], PlatformKind.X86_64),
+        (["/init"], PlatformKind.X86_64),
+        (["/init", "/proc/sys/fs/binfmt_misc/WSLInterop"], PlatformKind.WSL2),
+        (["/run/WSL"], PlatformKind.WSL2),
+    ],
+)
+def test_custom_wsl_kernel_needs_more_than_one_weak_sign(marks: list[str], kind: PlatformKind) -> None:
+    host = host_of("host.machine=x86_64", "host.release=6.12.0-custom", *(f"marks.mark={path}" for path in marks))
+    assert host.platform.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("release", "model", "product"),
+    [
+        ("6.8.12-prod-rt-tegra", "NVIDIA Thor", "DRIVE OS"),
+        ("6.8.12", "NVIDIA DRIVE AGX Thor", "DRIVE OS"),
+        ("6.8.12-tegra", "NVIDIA IGX Thor Developer Kit", "IGX Thor"),
+        ("6.8.12-tegra", "NVIDIA Jetson AGX Thor Developer Kit", None),
+    ],
+)
+def test_tegra_products_that_are_no_jetson(release: str, model: str, product: str | None) -> None:
+    host = host_of(
+        "host.machine=aarch64",
+        f"host.release={release}",
+        f"board.tree_model={model}",
+        "board.tree_compatible=nvidia,tegra264",
+    )
+    assert host.platform.hands_off == product
+    assert (host.jetson is None) == (product is not None)
 
 
 def test_release_file_without_a_board_is_no_jetson() -> None:
@@ -320,6 +243,34 @@ def test_drop_ins_do_not_rule_when_the_main_file_speaks_first() -> None:
         ("x11forwarding", "/etc/ssh/sshd_config:1"),
         ("x11forwarding", "/etc/ssh/sshd_config.d/50-a.conf:3"),
     )
+
+
+def test_drop_ins_that_nothing_includes_do_not_count() -> None:
+    host = host_of(
+        "sshd.main=readable",
+        "sshd.config=etc/ssh/sshd_config:2:PrintMotd no",
+        "sshd.config=etc/ssh/sshd_config.d/50-a.conf:3:Include /etc/ssh/more.conf",
+        "sshd.config=etc/ssh/sshd_config.d/50-a.conf:4:X11Forwarding yes",
+    )
+    assert host.sshd.includes_drop_ins is False
+    assert host.sshd.sources == (("printmotd", "/etc/ssh/sshd_config:2"),)
+
+
+def test_an_sshd_that_does_not_answer_is_named() -> None:
+    assert host_of("sshd.version=OpenSSH_9.2p1 Debian-2").unread == (
+        "sshd -T: no answer (it needs root and host keys)",
+    )
+    assert host_of("sshd.version=OpenSSH_9.2p1", "sshd.effective=printmotd no").unread == ()
+
+
+def test_an_unknown_distribution_uses_the_manager_it_has() -> None:
+    assert host_of("packages.manager=apt-get", "packages.manager=dnf").packages.manager == "apt"
+    assert host_of("packages.manager=zypper").packages.manager == "zypper"
+
+
+def test_a_file_that_did_not_arrive_whole_is_not_there() -> None:
+    assert host_of("docker.file=e30! /etc/docker/daemon.json").docker.daemon_json is None
+    assert host_of("docker.file=e30= /etc/docker/daemon.json").docker.daemon_json == "{}"
 
 
 def test_half_a_proof_is_none() -> None:
