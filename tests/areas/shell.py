@@ -1,0 +1,107 @@
+"""Running the templates in a real shell on a made-up host: their own folder below a temporary one, stand-in commands.
+
+The scripts are run as they ship. Only the places they write to are moved: /etc/docker and /var/lib.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploys.areas.access import load_script
+
+MOVED = ("/etc/docker", "/var/lib")
+SHELL = shutil.which("dash") or "sh"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a script left: exit status and output."""
+
+    status: int
+    output: str
+
+
+class Place:
+    """A made-up host below ``root``, with stand-in commands that come before the machine's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.bin = root / "bin"
+        self.run_folder = root / "run"
+        for folder in (self.bin, self.run_folder, self.path("/var/lib/gpu-hosts"), self.path("/etc/docker")):
+            folder.mkdir(parents=True)
+
+    def path(self, name: str) -> Path:
+        """Where the host's file lies here."""
+        return self.root / name.lstrip("/")
+
+    def stand_in(self, name: str, body: str) -> None:
+        """A command: sh text. ``$here`` is the root; ``calls`` there gets a line for each call."""
+        file = self.bin / name
+        file.write_text(f'#!/bin/sh\nhere={self.root}\necho "{name} $*" >>"$here/calls"\n{body}\n')
+        file.chmod(0o755)
+
+    def calls(self, command: str) -> list[str]:
+        """The argument lists, joined by spaces, that a stand-in was called with."""
+        log = self.root / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line.partition(" ")[2] for line in lines if line.split(" ")[0] == command]
+
+    def moved(self, script: str) -> str:
+        """The script with the places that it writes to below ``root``."""
+        for folder in MOVED:
+            script = script.replace(folder, str(self.path(folder)))
+        return script
+
+    def run(self, *names: str, arguments: tuple[str, ...] = (), payload: str | None = None) -> Finished:
+        """Run templates put together, with ``payload`` where a script expects its standard input."""
+        if payload is not None:
+            (self.run_folder / "input").write_text(payload)
+        return self.run_text(self.moved(load_script(*names)), arguments)
+
+    def run_text(self, script: str, arguments: tuple[str, ...] = (), *, stdin: str = "") -> Finished:
+        """Run sh text on this host."""
+        command = [SHELL, "-c", script, "gpu-hosts", *arguments]
+        path = f"{self.bin}:{os.environ['PATH']}"
+        environment = {"PATH": path, "RUN": str(self.run_folder), "HOME": str(self.root)}
+        done = subprocess.run(
+            command,
+            input=stdin,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return Finished(done.returncode, done.stdout)
+
+
+def three_parts(output: str) -> bool:
+    """Whether an error has what is wrong, what was seen and what to do."""
+    first, *rest = output.splitlines()
+    return bool(first) and [line.split(":")[0] for line in rest[-2:]] == ["  seen", "  to do"]
+
+
+def wait_until(is_true: Callable[[], bool], *, seconds: float = 20) -> None:
+    """Return as soon as it is true; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.01)
+
+
+def start_daemon() -> subprocess.Popen[bytes]:
+    """A process that outlives SIGHUP, as a daemon does that reads its configuration again. End it with ``kill``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the child
+    try:
+        return subprocess.Popen(["sleep", "60"])
+    finally:
+        signal.signal(signal.SIGHUP, before)
