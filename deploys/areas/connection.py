@@ -34,16 +34,25 @@ def close(connector: BaseConnector) -> None:
         client.close()
 
 
+def connect(connector: BaseConnector, *, within: int) -> None:
+    """Open a connection, again and again for ``within`` seconds: a starting sshd refuses at first. Raises ConnectError."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            connector.connect()
+            return
+        except ConnectError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.5)
+
+
 def reconnect(host: Host, *, within: int) -> bool:
     """Close the connection and try to open it again for ``within`` seconds. Returns whether it stands."""
     close(host.connector)
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            host.connector.connect()
-        except ConnectError:
-            time.sleep(1)
-            continue
-        tune(host)
-        return True
-    return False
+    try:
+        connect(host.connector, within=within)
+    except ConnectError:
+        return False
+    tune(host)
+    return True

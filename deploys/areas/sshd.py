@@ -12,11 +12,13 @@ from pyinfra.api.operation import operation
 from pyinfra.api.state import State
 
 from deploys.areas.access import Access, load_detached, load_script, run_now
-from deploys.areas.connection import close
+from deploys.areas.connection import close, connect
 from deploys.planning.records import SshdPlan
 from deploys.planning.sshd import DROP_IN
 
 PATIENCE = 60  # seconds the host waits for the confirming login
+# Seconds in which that login must succeed: a reloaded sshd starts itself anew, and nothing listens for a moment.
+LISTENS_AGAIN = 20
 
 
 @operation()
@@ -33,7 +35,7 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access) -> boo
     """Open a second connection as the inventory describes it, and confirm over that one. False where it fails."""
     connector = type(host.connector)(state, host)
     try:
-        connector.connect()
+        connect(connector, within=LISTENS_AGAIN)
         confirmed, output = run_now(connector, access.command(load_script("sshd_confirm")))
         seen = output.output
     except ConnectError as error:
