@@ -35,7 +35,7 @@ def close(connector: BaseConnector) -> None:
 
 
 def connect(connector: BaseConnector, *, within: int) -> None:
-    """Open a connection, again and again for ``within`` seconds: a starting sshd refuses at first. Raises ConnectError."""
+    """Open a connection, trying for ``within`` seconds: a starting sshd refuses at first. Raises ConnectError."""
     deadline = time.monotonic() + within
     while True:
         try:
