@@ -60,7 +60,7 @@ def _repack_engine(release: Release, debs: Path, work: Path, folder: Path) -> li
     """docker-ce and docker-ce-cli out of docker.io, and docker-cli where Debian has that apart."""
     engine, client = work / "docker-ce", work / "docker-ce-cli"
     source = _unpack(debs, "docker.io", engine)
-    version = release.version(_upstream(source["Version"]), epoch="5:")
+    version = release.version(engine_version(source["Version"]), epoch="5:")
     if list(debs.glob("docker-cli_*.deb")):
         client_source = _unpack(debs, "docker-cli", client)
     else:
@@ -69,8 +69,8 @@ def _repack_engine(release: Release, debs: Path, work: Path, folder: Path) -> li
         (client / "usr/bin").mkdir(parents=True)
         shutil.move(engine / "usr/bin/docker", client / "usr/bin/docker")
     conflicts = {"Conflicts": "docker.io, docker-cli", "Replaces": "docker.io, docker-cli"}
-    needs = f"{_renamed(source['Depends'])}, docker-ce-cli, containerd.io, iptables"
-    client_needs = _renamed(client_source["Depends"])
+    needs = f"{with_docker_names(source['Depends'])}, docker-ce-cli, containerd.io, iptables"
+    client_needs = with_docker_names(client_source["Depends"])
     return [
         _pack(engine, "docker-ce", version, {"Depends": needs, **conflicts}, folder),
         _pack(client, "docker-ce-cli", version, {"Depends": client_needs, **conflicts}, folder),
@@ -83,9 +83,9 @@ def _repack_containerd(release: Release, debs: Path, work: Path, folder: Path) -
     runc = _unpack(debs, "runc", tree)
     shutil.rmtree(tree / "DEBIAN")
     source = _unpack(debs, "containerd", tree)
-    needs = f"{_renamed(source['Depends'])}, {_renamed(runc['Depends'])}".strip(", ")
+    needs = f"{with_docker_names(source['Depends'])}, {with_docker_names(runc['Depends'])}".strip(", ")
     relations = {"Depends": needs, "Conflicts": "containerd, runc", "Replaces": "containerd, runc"}
-    return _pack(tree, "containerd.io", release.version(_upstream(source["Version"])), relations, folder)
+    return _pack(tree, "containerd.io", release.version(engine_version(source["Version"])), relations, folder)
 
 
 def _unpack(debs: Path, name: str, tree: Path) -> dict[str, str]:
@@ -106,14 +106,14 @@ def _pack(tree: Path, name: str, version: str, relations: dict[str, str], folder
     return pack(tree, folder, f"{name}_{version}_all")
 
 
-def _upstream(version: str) -> str:
+def engine_version(version: str) -> str:
     """The upstream version inside a Debian one: 26.1.5 of 26.1.5+dfsg1-9+b9, 1.6.20 of 1.6.20~ds1-1+b1."""
     found = re.match(r"(?:\d+:)?([\d.]+)", version)
     assert found is not None, version
     return found.group(1)
 
 
-def _renamed(depends: str) -> str:
+def with_docker_names(depends: str) -> str:
     """A Depends field with Docker's names for Debian's, without versions for those."""
     parts = []
     for part in depends.split(", "):

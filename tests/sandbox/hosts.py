@@ -91,7 +91,9 @@ def _address(state: State, name: str) -> str:
     """The address that the host already has, or the first free one of the sandbox's network."""
     if name in state.hosts:
         return state.hosts[name].address
-    taken = {host.address for host in state.hosts.values()}
+    template = "{{range .Containers}}{{.IPv4Address}} {{end}}"  # 172.30.97.2/24; what a killed run left is there too
+    in_use = docker("network", "inspect", "--format", template, PREFIX).split()
+    taken = {host.address for host in state.hosts.values()} | {address.split("/")[0] for address in in_use}
     usable = [str(address) for address in ip_network(state.network).hosts()][FIRST_HOST_NUMBER - 1 :]
     return next(address for address in usable if address not in taken)
 

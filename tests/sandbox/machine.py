@@ -23,6 +23,7 @@ TOOLS = {
     "openssl": "openssl",
     "ssh-keygen": "openssh-client",
 }
+ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR_VARIABLE = "GPU_SANDBOX_DEBIAN_MIRROR"
 APT_SETTINGS = (
     "Acquire::http::Proxy",
@@ -69,6 +70,8 @@ def check_machine() -> None:
 def install_tools() -> list[str]:
     """Install what is missing from apt, Docker only where none answers; return the packages installed."""
     missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
+    if not ARCHIVE_KEYRING.exists():
+        missing.append("debian-archive-keyring")
     if not does_docker_answer() and not (shutil.which("dockerd") and shutil.which("docker")):
         missing.append("docker.io")
     if missing:
