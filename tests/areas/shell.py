@@ -5,7 +5,6 @@ The scripts are run as they ship. Only the places they write to are moved: /etc/
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,12 @@ from deploys.areas.access import load_script
 MOVED = ("/etc/docker", "/var/lib")
 SHELL = shutil.which("dash") or "sh"
 
+# The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.
+PLAIN_TOOLS = (
+    *("cat", "chmod", "chown", "cp", "cut", "date", "find", "flock", "grep", "head", "mkdir", "mktemp", "mv", "rm"),
+    *("sed", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "timeout", "tr"),
+)
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -31,11 +36,19 @@ class Finished:
 class Place:
     """A made-up host below ``root``, with stand-in commands that come before the machine's own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tools: Path) -> None:
         self.root = root
+        self.tools = tools
         self.bin = root / "bin"
         self.run_folder = root / "run"
-        for folder in (self.bin, self.run_folder, self.path("/var/lib/gpu-hosts"), self.path("/etc/docker")):
+        self.tools = root / "tools"
+        for folder in (
+            self.bin,
+            self.tools,
+            self.run_folder,
+            self.path("/var/lib/gpu-hosts"),
+            self.path("/etc/docker"),
+        ):
             folder.mkdir(parents=True)
 
     def path(self, name: str) -> Path:
@@ -69,8 +82,7 @@ class Place:
     def run_text(self, script: str, arguments: tuple[str, ...] = (), *, stdin: str = "") -> Finished:
         """Run sh text on this host."""
         command = [SHELL, "-c", script, "gpu-hosts", *arguments]
-        path = f"{self.bin}:{os.environ['PATH']}"
-        environment = {"PATH": path, "RUN": str(self.run_folder), "HOME": str(self.root)}
+        environment = {"PATH": f"{self.bin}:{self.tools}", "RUN": str(self.run_folder), "HOME": str(self.root)}
         done = subprocess.run(
             command,
             input=stdin,

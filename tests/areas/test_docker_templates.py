@@ -1,0 +1,213 @@
+"""daemon.json's transaction, the pulls and the proof, in a real shell with a stand-in Docker."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploys.planning.check import explain
+from deploys.planning.daemon import digest, merge_runtime
+from facts.model import Proof
+from facts.parse.answer import Answer
+from facts.parse.machine import read_proof
+from tests.areas.shell import Finished, Place, start_daemon, three_parts
+
+THEIRS = '{\n  "log-driver": "local",\n  "proxies": {"http-proxy": "http://user:secret@proxy.lab:3128"}\n}\n'
+OURS = merge_runtime(THEIRS)
+# A Docker that acknowledges a reload and does not know the runtime all the same.
+NOT_KNOWN = 'case $1 in info) echo "runc " ;; events) echo reload ;; esac'
+
+
+@pytest.fixture
+def daemon() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that takes SIGHUP like a daemon does."""
+    process = start_daemon()
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def docker(place: Place, daemon: subprocess.Popen[bytes]) -> Place:
+    """A host whose Docker runs, acknowledges a reload and knows the nvidia runtime then."""
+    place.stand_in("systemctl", f'case "$*" in *MainPID*) echo {daemon.pid} ;; esac')
+    place.stand_in("docker", 'case $1 in info) echo "nvidia runc " ;; events) echo "daemon reload" ;; esac')
+    place.stand_in("dockerd", "")
+    place.stand_in("nvidia-container-runtime", "")
+    place.stand_in("sleep", "")  # the patience of a negative answer is not what is tested
+    place.path("/etc/docker/daemon.json").write_text(THEIRS)
+    place.path("/var/lib/gpu-hosts/daemon-json").mkdir()
+    return place
+
+
+def swap(place: Place, found: str | None = THEIRS, new: str = OURS) -> Finished:
+    """Swap daemon.json for one that was merged from ``found``."""
+    return place.run("daemon_json", arguments=(digest(found), "nvidia"), payload=new)
+
+
+def text(place: Place) -> str:
+    """daemon.json as it is."""
+    return place.path("/etc/docker/daemon.json").read_text()
+
+
+def is_pending(place: Place) -> bool:
+    """Whether a transaction's mark stands."""
+    return place.path("/var/lib/gpu-hosts/daemon-json/pending").exists()
+
+
+def test_accepted_change_is_committed_with_a_backup(docker: Place) -> None:
+    docker.path("/etc/docker/daemon.json").chmod(0o600)
+    done = swap(docker)
+    assert (done.status, done.output) == (0, "")
+    assert text(docker) == OURS
+    assert docker.path("/etc/docker/daemon.json").stat().st_mode & 0o777 == 0o600
+    assert docker.path("/etc/docker/daemon.json.gpu-hosts.bak").read_text() == THEIRS
+    assert not is_pending(docker)
+    assert not docker.path("/etc/docker/daemon.json.gpu-hosts.new").exists()
+
+
+def test_first_file_is_readable_by_all_like_dockers_own(docker: Place) -> None:
+    docker.path("/etc/docker/daemon.json").unlink()
+    assert swap(docker, None, merge_runtime(None)).status == 0
+    assert docker.path("/etc/docker/daemon.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_file_that_changed_since_it_was_read_is_left_alone(docker: Place) -> None:
+    docker.path("/etc/docker/daemon.json").write_text("{}")
+    done = swap(docker)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert text(docker) == "{}"
+
+
+def test_file_that_the_daemon_calls_invalid_is_not_put_in_place(docker: Place) -> None:
+    docker.stand_in("dockerd", 'case "$*" in --help) echo "  --validate" ;; *) echo "unknown key: x"; exit 1 ;; esac')
+    done = swap(docker)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "unknown key: x" in done.output
+    assert (text(docker), is_pending(docker)) == (THEIRS, False)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    ['case $1 in info) echo "nvidia runc " ;; esac', NOT_KNOWN],
+    ids=["no acknowledgement", "runtime not known"],
+)
+def test_change_that_does_not_work_is_taken_back(docker: Place, answers: str) -> None:
+    docker.stand_in("docker", answers)
+    done = swap(docker)
+    assert done.status == 1
+    assert three_parts(done.output.strip())
+    assert (text(docker), is_pending(docker)) == (THEIRS, False)
+    assert not [call for call in docker.calls("systemctl") if "restart" in call or call.startswith("start")]
+
+
+def test_first_file_that_does_not_work_is_taken_away(docker: Place) -> None:
+    docker.path("/etc/docker/daemon.json").unlink()
+    docker.stand_in("docker", NOT_KNOWN)
+    assert swap(docker, None).status == 1
+    assert not docker.path("/etc/docker/daemon.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["docker", "nvidia-container-runtime"])
+def test_nothing_is_written_where_docker_or_the_runtime_is_missing(docker: Place, missing: str) -> None:
+    docker.stand_in("docker", "exit 1")
+    if missing != "docker":
+        docker.stand_in("docker", "")
+        (docker.bin / missing).unlink()
+    done = swap(docker)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert text(docker) == THEIRS
+
+
+def test_the_password_of_a_proxy_is_not_printed(docker: Place) -> None:
+    docker.stand_in("docker", NOT_KNOWN)
+    assert "secret" not in swap(docker).output
+    assert "secret" not in swap(docker, "something else").output
+
+
+def test_pulled_by_digest_and_tagged_where_the_tag_is_missing(place: Place) -> None:
+    place.stand_in("docker", 'case "$1 $2 $3" in "image inspect python:3") exit 1 ;; esac')
+    assert place.run("images_pull", arguments=("python@sha256:1", "python:3", "tools:1", "")) == Finished(0, "")
+    calls = [call for call in place.calls("docker") if call.split()[0] in ("pull", "tag")]
+    assert calls == ["pull --quiet python@sha256:1", "tag python@sha256:1 python:3", "pull --quiet tools:1"]
+
+
+def test_one_image_that_cannot_be_pulled_does_not_hold_up_the_next(place: Place) -> None:
+    place.stand_in("docker", 'case "$*" in *gone*) echo "manifest unknown" >&2; exit 1 ;; esac')
+    done = place.run("images_pull", arguments=("gone:1", "", "tools:1", ""))
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "manifest unknown" in done.output
+    assert any(call == "pull --quiet tools:1" for call in place.calls("docker"))
+
+
+def prove(place: Place, said: str, *, status: int = 0, driver: str = "580.95.05") -> Proof | None:
+    """The proof that the script records and the probe's parser reads, of what ``docker run`` says."""
+    place.stand_in("docker", f"[ \"$1\" != run ] || {{ printf '{said}'; exit {status}; }}")
+    done = place.run("gpu_proof", arguments=("python:3@sha256:1", "python@sha256:1", "--runtime=nvidia", driver))
+    assert done.status == 0
+    record = place.path("/var/lib/gpu-hosts/proof").read_text()
+    return read_proof(Answer(1, True, {}, {"/var/lib/gpu-hosts/proof": record}))
+
+
+def this_boot() -> str:
+    """The boot's identity as Host.boot has it: proc(5), fields of /proc/1/stat."""
+    fields = Path("/proc/1/stat").read_text().rpartition(") ")[2].split()
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{fields[19]}"
+
+
+def test_good_proof_is_recorded_as_the_next_run_reads_it(place: Place) -> None:
+    found = prove(place, "ok\\n2\\nNVIDIA L4, NVIDIA L4\\n")
+    assert found
+    assert replace(found, time=0) == Proof(
+        time=0,
+        result="ok",
+        image="python:3@sha256:1",
+        driver="580.95.05",
+        boot=this_boot(),
+        mechanism="--runtime=nvidia",
+        devices=2,
+        names="NVIDIA L4, NVIDIA L4",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "result"),
+    [
+        ("cuInit 100\\n", 0, "cuInit 100"),
+        ("cuInit 802\\n", 0, "cuInit 802"),
+        ("cuInit 999\\n", 0, "cuInit 999"),
+        ("libcuda: libcuda.so.1: no such file\\n", 0, "libcuda: libcuda.so.1: no such file"),
+        ("no devices\\n0\\n\\n", 0, "no devices"),
+        ("", 127, "python3 is not in the image"),
+        ("", 124, "docker run took more than 120 s"),
+        ("", 125, "docker run: "),
+    ],
+)
+def test_failed_proof_is_on_record_too(place: Place, said: str, status: int, result: str) -> None:
+    found = prove(place, said, status=status)
+    assert found
+    assert (found.result.strip(), found.devices) == (result.strip(), 0)
+    assert explain(found.result)
+
+
+def test_the_container_gets_the_gpu_by_the_planned_mechanism_and_no_network(place: Place) -> None:
+    prove(place, "ok\\n1\\nx\\n")
+    [call] = [call for call in place.calls("docker") if call.startswith("run ")]
+    assert "--runtime=nvidia" in call.split()
+    assert "--network none" in call
+    assert "--rm" in call.split()
+
+
+def test_without_the_image_an_earlier_proof_stays_on_record(place: Place) -> None:
+    assert prove(place, "ok\\n1\\nx\\n")
+    before = place.path("/var/lib/gpu-hosts/proof").read_text()
+    place.stand_in("docker", '[ "$1" != image ] || exit 1')
+    done = place.run("gpu_proof", arguments=("a", "a", "--runtime=nvidia", ""))
+    assert "nothing was proved" in done.output
+    assert place.path("/var/lib/gpu-hosts/proof").read_text() == before
