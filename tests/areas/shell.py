@@ -41,10 +41,8 @@ class Place:
         self.tools = tools
         self.bin = root / "bin"
         self.run_folder = root / "run"
-        self.tools = root / "tools"
         for folder in (
             self.bin,
-            self.tools,
             self.run_folder,
             self.path("/var/lib/gpu-hosts"),
             self.path("/etc/docker"),

@@ -26,7 +26,7 @@ CONFIGS = st.tuples(st.dictionaries(st.text(), VALUES, max_size=4), st.none() | 
 )
 INDENTS = st.sampled_from([None, 0, 1, 2, 4, 8, "\t"])
 
-anything = settings(deadline=None, max_examples=40)
+anything = settings(deadline=None, max_examples=25)
 
 
 def without_ours(config: dict[str, Any]) -> dict[str, Any]:
