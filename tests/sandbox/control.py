@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,18 +16,16 @@ from pathlib import Path
 
 from tests.sandbox import engine, vendors
 from tests.sandbox.base_image import SUITES, build_base_image
-from tests.sandbox.engine import LABEL, PREFIX, docker
-from tests.sandbox.errors import SandboxError
+from tests.sandbox.engine import LABEL
 from tests.sandbox.gpu_stub import build_stubs
 from tests.sandbox.host_images import KINDS, Kind, build_host_image, image_of
 from tests.sandbox.hosts import VENDORS_NUMBER, is_ready, start_host
 from tests.sandbox.inventory import FLEET
 from tests.sandbox.keys import make_certificates, make_ssh_key, remove_keyrings
 from tests.sandbox.machine import check_machine, find_mirror, install_tools
+from tests.sandbox.network import ensure_network
 from tests.sandbox.state import FOLDER, SSH_KEY, STATE, State, locked, read_state, write_state
 
-# The first that overlaps no route of this machine is taken.
-SUBNETS = ("172.30.97.0/24", "10.213.97.0/24", "192.168.213.0/24")
 # Modules that no image is made from: a change in them rebuilds nothing.
 NOT_IN_IMAGES = (
     "__main__.py",
@@ -36,6 +33,7 @@ NOT_IN_IMAGES = (
     "errors.py",
     "hosts.py",
     "inventory.py",
+    "network.py",
     "state.py",
     "test_sandbox.py",
 )
@@ -159,7 +157,7 @@ def _build_everything(inputs: str, say: Say) -> None:
 
 def _ensure_network_and_registry(state: State, say: Say) -> State:
     """The network, the vendors' container and the registry's content; return (and write) the state with them."""
-    subnet = _ensure_network()
+    subnet = ensure_network()
     address = str(next(a for number, a in enumerate(ip_network(subnet).hosts(), 1) if number == VENDORS_NUMBER))
     was_running = vendors.is_running()
     vendors.start_vendors(FOLDER, address)
@@ -171,19 +169,3 @@ def _ensure_network_and_registry(state: State, say: Say) -> State:
     state = replace(state, network=subnet, vendors=address, images=images)
     write_state(state)
     return state
-
-
-def _ensure_network() -> str:
-    """Make the sandbox's network where it is missing; return its subnet."""
-    if not engine.does_exist("network", PREFIX):
-        complaints = []
-        for subnet in SUBNETS:
-            command = ["docker", "network", "create", "--label", LABEL, "--subnet", subnet, PREFIX]
-            made = subprocess.run(command, capture_output=True, text=True)
-            if made.returncode == 0:
-                return subnet
-            complaints.append(made.stderr.strip())
-        raise SandboxError(
-            "no network for the sandbox", seen="; ".join(complaints), remedy=f"free one of {', '.join(SUBNETS)}"
-        )
-    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", PREFIX)

@@ -12,6 +12,7 @@ from tests.sandbox.control import NOT_IN_IMAGES
 from tests.sandbox.docker_packages import RELEASES, engine_version, with_docker_names
 from tests.sandbox.inventory import FLEET, WISHES, fleet_of
 from tests.sandbox.machine import Mirror
+from tests.sandbox.network import parse_routes
 from tests.sandbox.registry_images import IMAGES
 from tests.sandbox.standins import TOOLKIT_VERSION, driver_packages, toolkit_packages
 from tests.sandbox.state import RunningHost, State
@@ -55,6 +56,15 @@ def test_source_lines_keep_the_suffix_of_each_archive() -> None:
         "deb http://mirror.example/debian trixie main",
         "deb http://mirror.example/security trixie-security main",
     ]
+
+
+def test_routes_are_read_without_the_default_route() -> None:
+    text = (
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+    )
+    assert [str(route) for route in parse_routes(text)] == ["192.168.1.0/24"]
 
 
 def test_every_wish_of_the_fleet_is_an_image_of_the_registry() -> None:
