@@ -40,16 +40,6 @@ def finding(area: Area, host: Host, planned: Plan | None = None) -> Finding:
     return found
 
 
-def driver(**readings: str | None) -> Driver:
-    """The good driver with other versions."""
-    return replace(DRIVER_580, **readings)  # type: ignore[arg-type]
-
-
-def docker(**readings: object) -> Docker:
-    """The good Docker with other readings."""
-    return replace(DOCKER, **readings)  # type: ignore[arg-type]
-
-
 def test_a_host_that_became_what_was_planned_is_good() -> None:
     findings = check(plan(BARE), READY)
     areas = {Area.SSHD, Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON, Area.IMAGES, Area.PROOF}
@@ -68,12 +58,16 @@ def test_a_host_on_which_nothing_happened_is_not_good() -> None:
     ("state", "verdict", "says"),
     [
         (DRIVER_580, GOOD, "580.95.05 is loaded, on disk and in the library"),
-        (driver(disk_version=None), BAD, "module missing"),
-        (driver(library_version=None), BAD, "library missing"),
-        (driver(library_version="580.65.06"), BAD, "580.65.06 differ"),
-        (driver(loaded_version=None), BAD, "none is loaded"),
-        (driver(loaded_version="570.133.20"), BAD, "570.133.20 is loaded"),
-        (driver(loaded_version="595.1.1", disk_version="595.1.1", library_version="595.1.1"), BAD, "595.1.1 is there"),
+        (replace(DRIVER_580, disk_version=None), BAD, "module missing"),
+        (replace(DRIVER_580, library_version=None), BAD, "library missing"),
+        (replace(DRIVER_580, library_version="580.65.06"), BAD, "580.65.06 differ"),
+        (replace(DRIVER_580, loaded_version=None), BAD, "none is loaded"),
+        (replace(DRIVER_580, loaded_version="570.133.20"), BAD, "570.133.20 is loaded"),
+        (
+            replace(DRIVER_580, loaded_version="595.1.1", disk_version="595.1.1", library_version="595.1.1"),
+            BAD,
+            "595.1.1 is there",
+        ),
     ],
 )
 def test_driver(state: Driver, verdict: Verdict, says: str) -> None:
@@ -103,8 +97,8 @@ def test_makers_driver(host: Host, verdict: Verdict, says: str) -> None:
     [
         (DOCKER, GOOD, "29.4.3 runs"),
         (BARE.docker, BAD, "not installed"),
-        (docker(running=False), BAD, "does not answer"),
-        (docker(running=None, server_version=None), BAD, "does not answer"),
+        (replace(DOCKER, running=False), BAD, "does not answer"),
+        (replace(DOCKER, running=None, server_version=None), BAD, "does not answer"),
     ],
 )
 def test_docker(state: Docker, verdict: Verdict, says: str) -> None:
@@ -134,8 +128,8 @@ def test_toolkit(state: Toolkit, verdict: Verdict, says: str) -> None:
     ("state", "verdict", "says"),
     [
         (DOCKER, GOOD, "nvidia registered"),
-        (docker(runtimes=("runc",)), BAD, "does not know the runtime nvidia"),
-        (docker(pending=True), BAD, "did not finish"),
+        (replace(DOCKER, runtimes=("runc",)), BAD, "does not know the runtime nvidia"),
+        (replace(DOCKER, pending=True), BAD, "did not finish"),
     ],
 )
 def test_daemon(state: Docker, verdict: Verdict, says: str) -> None:
@@ -146,7 +140,7 @@ def test_daemon(state: Docker, verdict: Verdict, says: str) -> None:
 
 @pytest.mark.parametrize("images", [(), None])
 def test_missing_image_is_bad_and_the_proof_unknown(images: tuple[()] | None) -> None:
-    host = replace(READY, docker=docker(images=images))
+    host = replace(READY, docker=replace(DOCKER, images=images))
     found = finding(Area.IMAGES, host)
     assert found.verdict is BAD
     assert PROOF_IMAGE in found.text
@@ -238,7 +232,7 @@ def test_a_refused_host_is_one_bad_finding() -> None:
 
 
 def test_a_due_reboot_without_leave_is_bad() -> None:
-    host = replace(READY, driver=driver(loaded_version="570.133.20"))
+    host = replace(READY, driver=replace(DRIVER_580, loaded_version="570.133.20"))
     assert finding(Area.REBOOT, host, plan(host, reboot=False)).verdict is BAD
 
 
