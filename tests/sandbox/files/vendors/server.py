@@ -29,7 +29,8 @@ VENDORS = {
     "nvcr.io": "registry",
 }
 REGISTRY = ("127.0.0.1", 5000)
-SLOW_CHUNK, SLOW_PAUSE = 4096, 0.1  # bytes and seconds: 40 KB/s
+SLOW_START, SLOW_CHUNK, SLOW_PAUSE = 1.0, 4096, 0.1  # seconds, bytes, seconds: a late answer, then 40 KB/s
+MISSING_BODY = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown (simulated)"}]}\n'
 RATE_LIMIT_BODY = (
     b'{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit. (simulated)"}]}\n'
 )
@@ -48,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         vendor = VENDORS.get(host, "unknown")
         fault = json.loads((FOLDER / "faults.json").read_text()).get(vendor)
         if fault == "404":
-            status, headers, body = 404, {}, b"not found\n"
+            status, headers, body = 404, {"Content-Type": "application/json"}, MISSING_BODY
         elif fault == "429" and self.path != "/v2/":
             status, headers, body = 429, {"Retry-After": "60", "Content-Type": "application/json"}, RATE_LIMIT_BODY
         elif vendor == "registry":
@@ -105,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault != "slow":
             self.wfile.write(body)
             return len(body)
+        time.sleep(SLOW_START)
         for start in range(0, len(body), SLOW_CHUNK):
             self.wfile.write(body[start : start + SLOW_CHUNK])
             time.sleep(SLOW_PAUSE)
