@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shlex
 import stat
@@ -14,6 +15,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from deploys.planning.settings import Problem, Settings
 
+MARK = "gpu-hosts input"  # the line that templates/detach.sh waits for
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
@@ -28,9 +30,13 @@ class Access:
     password: str | None = field(default=None, repr=False)
 
     def command(self, script: str, *arguments: str, stdin: str = "") -> StringCommand:
-        """One remote command: ``script`` (sh text) as root with ``arguments``, ``stdin`` on its standard input."""
+        """One remote command: ``script`` (sh text) as root with ``arguments``.
+
+        Standard input carries the password where there is one, a mark, and ``stdin`` in base64. A sudo that asks for
+        no password leaves its line unread: the script must skip everything up to the mark, as ``detach.sh`` does.
+        """
         words = ["sh", "-c", script, "gpu-hosts", *arguments]
-        lines = stdin.splitlines()
+        lines = [MARK, base64.b64encode(stdin.encode()).decode()]
         if not self.root and self.password is None:
             words = ["sudo", "-n", "-H", "--", *words]
         elif not self.root:
@@ -59,9 +65,8 @@ def read_password(settings: Settings, given: object) -> str | Problem | None:
     if isinstance(given, str) and given:
         return given
     if settings.sudo_password_env:
-        return os.environ.get(settings.sudo_password_env) or Problem(
-            "sudo_password_env", f"the environment variable {settings.sudo_password_env} is not set"
-        )
+        unset = Problem("sudo_password_env", "the environment variable that it names is not set")
+        return os.environ.get(settings.sudo_password_env) or unset
     if settings.sudo_password_file:
         return _read_password_file(Path(settings.sudo_password_file).expanduser())
     return None

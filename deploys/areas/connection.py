@@ -34,7 +34,7 @@ def close(connector: BaseConnector) -> None:
         client.close()
 
 
-def connect(connector: BaseConnector, *, within: int) -> None:
+def connect(connector: BaseConnector, *, within: float) -> None:
     """Open a connection, trying for ``within`` seconds: a starting sshd refuses at first. Raises ConnectError."""
     deadline = time.monotonic() + within
     while True:
@@ -47,7 +47,7 @@ def connect(connector: BaseConnector, *, within: int) -> None:
             time.sleep(0.5)
 
 
-def reconnect(host: Host, *, within: int) -> bool:
+def reconnect(host: Host, *, within: float) -> bool:
     """Close the connection and try to open it again for ``within`` seconds. Returns whether it stands."""
     close(host.connector)
     try:

@@ -29,7 +29,6 @@ def install_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand
         plan.repository.source_path if plan.repository else "",
         plan.branch or "",
         plan.lead or "",
-        plan.kernel,
         " ".join(plan.first),
         " ".join(plan.packages),
     )

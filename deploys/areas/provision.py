@@ -55,7 +55,7 @@ def _prepare(areas: frozenset[Area], *, verifying: bool = False) -> tuple[Plan, 
     refused = plan.refusals
     # Who only asks does not want to hear what would be done.
     for line in describe_plan(plan, session.facts)[: 1 if verifying else None]:
-        host.log(line, log_func=logger.warning if refused and line.startswith("refused") else logger.info)
+        host.log(line, log_func=logger.warning if "refused: " in line else logger.info)
     record(make_row(host.name, plan, session.facts, verdict="refused" if refused else "planned"))
     return plan, session
 

@@ -1,4 +1,4 @@
-"""Reboot: only where the loaded driver still differs from the one on disk, and confirmed by PID 1's start time."""
+"""Reboot: only where an installed driver is not the loaded one, and confirmed by PID 1's start time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import operation
 from pyinfra.api.state import State
 
-from deploys.areas.access import Access, run_now
+from deploys.areas.access import Access, load_script, run_now
 from deploys.areas.connection import reconnect
 
 PATIENCE = 600  # seconds; servers with much memory take minutes in their firmware
 # /proc/uptime and boot_id are the kernel's, and a container has its host's: PID 1's start time is its own.
 START_TIME = "cut -d ' ' -f 22 /proc/1/stat"
-IS_DUE = '[ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$(modinfo -F version nvidia 2>/dev/null | head -n 1)" ]'
+IS_DUE = """
+installed=$(modinfo -k "$(next_kernel)" -F version nvidia 2>/dev/null | head -n 1)
+[ -n "$installed" ] && [ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
+"""
 # sshd answers before the other services are up; a degraded system (exit 1) is up, too.
 SETTLED = "timeout 120 systemctl is-system-running --wait >/dev/null 2>&1"
 # Detached, so that the command returns before the connection dies.
@@ -32,24 +35,34 @@ def reboot_if_due(access: Access) -> Generator[PyinfraCommand, None, None]:
 
 def reboot_and_wait(state: State, host: Host, access: Access) -> bool:
     """Do it. Returns False, with the reason logged, where the host does not come back rebooted."""
-    due, _ = run_now(host.connector, access.command(IS_DUE))
+    due, _ = run_now(host.connector, access.command(load_script() + IS_DUE))
     if not due:
-        host.log("no reboot: the installed driver is the loaded one")
+        host.log("no reboot: no driver is installed that is not the loaded one")
         return True
     before = _start_time(host, access)
+    if before is None:
+        _explain(host, "the host was not rebooted", "it does not say when PID 1 started", "reboot it yourself")
+        return False
     run_now(host.connector, access.command(REBOOT))
+    if not _wait_for_boot(host, access, before):
+        seen = f"no login to a newly started system within {PATIENCE} s"
+        _explain(host, "the host did not come back from its reboot", seen, "look at its console")
+        return False
+    run_now(host.connector, access.command(SETTLED))
+    return True
+
+
+def _wait_for_boot(host: Host, access: Access, before: str) -> bool:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while (left := deadline - time.monotonic()) > 0:
         time.sleep(2)
-        if reconnect(host, within=PATIENCE) and _start_time(host, access) not in (None, before):
-            run_now(host.connector, access.command(SETTLED))
+        if reconnect(host, within=left) and _start_time(host, access) not in (None, before):
             return True
-    host.log(
-        "the host did not come back from its reboot\n"
-        f"  seen: no login to a newly started system within {PATIENCE} s\n  to do: look at its console",
-        log_func=logger.error,
-    )
     return False
+
+
+def _explain(host: Host, brief: str, seen: str, remedy: str) -> None:
+    host.log(f"{brief}\n  seen: {seen}\n  to do: {remedy}", log_func=logger.error)
 
 
 def _start_time(host: Host, access: Access) -> str | None:

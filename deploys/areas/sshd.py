@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator
 
 from pyinfra import logger
@@ -26,17 +27,17 @@ def set_x11_options(plan: SshdPlan, access: Access) -> Generator[PyinfraCommand,
     """Write the drop-in, reload, then log in anew and confirm: all in one operation, so that no other host's
     slowness falls between the change and its confirmation."""
     expected = [f"{name}={value}" for name, value in plan.expected]
-    script = load_detached("sshd_x11")
-    yield access.command(script, "sshd", DROP_IN, str(PATIENCE), *expected, stdin=plan.drop_in or "")
-    yield FunctionCommand(confirm_by_new_login, (access,), {})
+    script, token = load_detached("sshd_x11"), secrets.token_hex(8)
+    yield access.command(script, "sshd", DROP_IN, str(PATIENCE), token, *expected, stdin=plan.drop_in or "")
+    yield FunctionCommand(confirm_by_new_login, (access, token), {})
 
 
-def confirm_by_new_login(state: State, host: PyinfraHost, access: Access) -> bool:
+def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token: str) -> bool:
     """Open a second connection as the inventory describes it, and confirm over that one. False where it fails."""
     connector = type(host.connector)(state, host)
     try:
         connect(connector, within=LISTENS_AGAIN)
-        confirmed, output = run_now(connector, access.command(load_script("sshd_confirm")))
+        confirmed, output = run_now(connector, access.command(load_script("sshd_confirm"), token))
         seen = output.output
     except ConnectError as error:
         confirmed, seen = False, str(error)

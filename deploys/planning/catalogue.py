@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,6 @@ class Branch(_Row):
 
     branch: str
     kind: str
-    version: str
     supported_until: str
 
 
@@ -36,7 +36,12 @@ class GpuRange(_Row):
     first: int
     last: int
     modules: Literal["open", "open-preferred", "proprietary"]
-    branches: tuple[str, ...]
+    oldest_branch: int = 0
+    newest_branch: int = 999
+
+    def is_served_by(self, branch: str) -> bool:
+        """Whether drivers of this branch ("580") know these GPUs."""
+        return self.oldest_branch <= int(branch) <= self.newest_branch
 
 
 class DriverPackages(_Row):
@@ -108,6 +113,7 @@ class Catalogue(BaseModel):
     proof: ProofImage
 
 
+@cache
 def load_catalogue() -> Catalogue:
     """Read and check every catalogue file. Raises pydantic.ValidationError where a row is not as declared."""
     tables: dict[str, object] = {}

@@ -35,6 +35,8 @@ class Finding:
 
 def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
     """Findings for every area that was planned, refused areas included (bad) and those skipped for them (unknown)."""
+    if host.probe == 0 and not plan.host:
+        return _unknown(Area.HOST, "it gave no answer when it was asked again", "run deploys/verify.py")
     if plan.host:
         return (_refused(plan.host),)
     checks = {
@@ -44,7 +46,6 @@ def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
         Area.TOOLKIT: _check_toolkit,
         Area.DAEMON: _check_daemon,
         Area.IMAGES: _check_images,
-        Area.REBOOT: _check_reboot,
         Area.PROOF: _check_proof,
     }
     findings: list[Finding] = []
@@ -53,7 +54,7 @@ def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
             findings.append(_refused(area_plan.refusal))
         elif area_plan.skipped:
             findings.append(Finding(area, Verdict.UNKNOWN, f"skipped: it needs {area_plan.skipped}"))
-        else:
+        elif area in checks:
             findings.extend(checks[area](plan, host))
     return tuple(findings)
 
@@ -105,6 +106,9 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _bad(
             Area.DRIVER, f"the driver is not installed whole: {seen}", "run deploys/driver.py again and read its output"
         )
+    if plan.driver.flavour not in (None, driver.disk_flavour):
+        text = f"{plan.driver.flavour} modules were planned, {driver.disk_flavour or 'unknown'} ones are there"
+        return _bad(Area.DRIVER, text, "see which of the nvidia-kernel packages is installed")
     if driver.disk_version.split(".")[0] != plan.driver.branch:
         return _bad(
             Area.DRIVER,
@@ -148,14 +152,20 @@ def _check_docker(plan: Plan, host: Host) -> tuple[Finding, ...]:
 def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if host.wsl and host.wsl.docker_desktop:
         return ()
-    versions = {version for _, version in host.toolkit.packages}
+    versions = {version for name, version in host.toolkit.packages if name in plan.toolkit.expected}
     if not host.toolkit.runtime_path:
         return _bad(Area.TOOLKIT, "nvidia-container-runtime is not there", "run deploys/container_toolkit.py")
     if len(versions) > 1:
         return _bad(
             Area.TOOLKIT, f"its packages are of versions {', '.join(sorted(versions))}", "install them as one version"
         )
-    return _good(Area.TOOLKIT, f"toolkit {next(iter(versions), 'of unknown version')}")
+    return _good(Area.TOOLKIT, f"toolkit {toolkit_version(host) or 'of unknown version'}")
+
+
+def toolkit_version(host: Host) -> str | None:
+    """Version of the package that gives the toolkit its name, or of its predecessor's."""
+    versions = dict(host.toolkit.packages)
+    return versions.get("nvidia-container-toolkit") or versions.get("nvidia-container-runtime")
 
 
 def _check_daemon(plan: Plan, host: Host) -> tuple[Finding, ...]:
@@ -174,10 +184,6 @@ def _check_images(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if missing:
         return _bad(Area.IMAGES, f"not there: {', '.join(missing)}", "run deploys/images.py")
     return _good(Area.IMAGES, f"{len(plan.images.wanted)} images there") if plan.images.wanted else ()
-
-
-def _check_reboot(plan: Plan, host: Host) -> tuple[Finding, ...]:
-    return ()
 
 
 def _check_proof(plan: Plan, host: Host) -> tuple[Finding, ...]:

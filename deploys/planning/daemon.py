@@ -21,6 +21,14 @@ def plan_daemon(host: Host) -> DaemonPlan:
         return DaemonPlan(
             notes=(Note("nothing to register", "Docker Desktop reads a daemon.json of its own, in Windows"),)
         )
+    if host.docker.origin == "snap":
+        return DaemonPlan(refusal=_snap())
+    if RUNTIME in host.docker.runtimes and f"--add-runtime={RUNTIME}" in (host.docker.daemon_flags or "").replace(
+        "--add-runtime ", "--add-runtime="
+    ):
+        return DaemonPlan(
+            runtimes=(RUNTIME,), notes=(Note("the nvidia runtime is registered", "by the daemon's flags"),)
+        )
     text = host.docker.daemon_json
     try:
         merged = merge_runtime(text)
@@ -42,6 +50,8 @@ def merge_runtime(text: str | None) -> str:
     Takes the file's text (None: there is no file) and returns it unchanged where the runtime is already defined,
     else with one key added. Raises ValueError where the text is not a JSON object or ``runtimes`` is not one.
     """
+    if text and "\ufffd" in text:
+        raise ValueError("it is not UTF-8 text")
     if text is None or not text.strip():
         config: object = {}
     else:
@@ -76,6 +86,15 @@ def _why(host: Host, *, is_written: bool) -> Note:
         return Note("makes the daemon read daemon.json again", "the file has the nvidia runtime, the daemon does not")
     others = "no daemon.json yet" if host.docker.daemon_json is None else "its other keys stay as they are"
     return Note("adds the nvidia runtime to daemon.json", others)
+
+
+def _snap() -> Refusal:
+    return Refusal(
+        Area.DAEMON,
+        "Docker is a snap, which has a daemon.json of its own inside and cannot run the nvidia runtime from the host",
+        "docker is installed as a snap",
+        "snap remove docker (its images and containers go with it), then run this again to install Docker CE",
+    )
 
 
 def _unmergeable(text: str, reason: str) -> Refusal:

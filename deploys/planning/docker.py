@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.obstacles import refuse_packages
+from deploys.planning.obstacles import refuse_init, refuse_packages
 from deploys.planning.records import Area, DockerPlan, Note, Refusal
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
@@ -32,7 +32,16 @@ def _keep(host: Host) -> DockerPlan:
     note = Note(f"Docker {version} is kept", f"installed as {host.docker.origin or 'a package of unknown name'}")
     if host.docker.running is not False:
         return DockerPlan(notes=(note,))
+    refusal = refuse_init(host, Area.DOCKER) or _refuse_snap(host)
+    if refusal:
+        return DockerPlan(refusal=refusal)
     return DockerPlan(start=True, notes=(note, Note("starts it", "the daemon does not run")))
+
+
+def _refuse_snap(host: Host) -> Refusal | None:
+    if host.docker.origin != "snap":
+        return None
+    return Refusal(Area.DOCKER, "the snap's Docker does not run", "docker.origin is snap", "snap start docker")
 
 
 def _from_vendor(settings: Settings, host: Host, catalogue: Catalogue) -> DockerPlan:

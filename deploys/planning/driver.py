@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 
-from deploys.planning.catalogue import Branch, Catalogue, DriverPackages, GpuRange
+from deploys.planning.catalogue import Catalogue, DriverPackages
+from deploys.planning.gpus import Choice, Gpus, choose_driver, find_gpus
 from deploys.planning.obstacles import refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
-from facts.model import Gpu, Host, ModuleFlavour, PlatformKind
+from facts.model import Host, ModuleFlavour, PlatformKind
 
 
 def plan_driver(settings: Settings, host: Host, catalogue: Catalogue) -> DriverPlan:
@@ -17,15 +18,14 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue) -> DriverP
     note = _not_ours(host)
     if note:
         return DriverPlan(notes=(note,))
-    refusal = _refuse_gpus(host) or _refuse_leftovers(host)
-    if refusal:
+    gpus = find_gpus(host, catalogue)
+    refusal = gpus if isinstance(gpus, Refusal) else _refuse_leftovers(host)
+    if refusal or isinstance(gpus, Refusal):
         return DriverPlan(refusal=refusal)
-    choice = _choose(settings, host, catalogue)
-    if isinstance(choice, Refusal):
-        return DriverPlan(refusal=choice)
-    if host.driver.disk_version and host.driver.library_version:
-        return _keep(settings, host, choice)
-    return _install(settings, host, catalogue, choice)
+    has_module = host.driver.disk_version or host.driver.next_boot_version
+    if has_module and host.driver.library_version:
+        return _keep(settings, host, gpus)
+    return _install(settings, host, catalogue, gpus)
 
 
 def is_ours(host: Host) -> bool:
@@ -44,21 +44,6 @@ def _not_ours(host: Host) -> Note | None:
     return None
 
 
-def _refuse_gpus(host: Host) -> Refusal | None:
-    if host.gpus is None:
-        return Refusal(
-            Area.DRIVER, "the PCI devices cannot be read", "no /sys/bus/pci/devices", "run as root on the real host"
-        )
-    if not host.gpus:
-        return Refusal(
-            Area.DRIVER,
-            "there is no NVIDIA GPU in this machine",
-            "no display controller of vendor 0x10de under /sys/bus/pci/devices",
-            "check that the card is seated, powered and enabled in the firmware; or take the host out of the inventory",
-        )
-    return None
-
-
 def _refuse_leftovers(host: Host) -> Refusal | None:
     if not host.driver.run_file_installer:
         return None
@@ -70,120 +55,68 @@ def _refuse_leftovers(host: Host) -> Refusal | None:
     )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The driver that serves every GPU of a host."""
-
-    branch: Branch
-    flavour: ModuleFlavour
-    because: str  # why this flavour
-    gpus: str  # the GPUs, in words
-
-
-def _choose(settings: Settings, host: Host, catalogue: Catalogue) -> _Choice | Refusal:
-    ranges = {gpu: _range_of(gpu, catalogue) for gpu in host.gpus or ()}
-    gpus = ", ".join(f"{gpu.device:#06x} at {gpu.address} ({row.name})" for gpu, row in ranges.items())
-    kinds: set[str] = {row.modules for row in ranges.values()}
-    flavour = _choose_flavour(settings, kinds, gpus)
-    if isinstance(flavour, Refusal):
-        return flavour
-    served = set.intersection(*(set(row.branches) for row in ranges.values()))
-    branch = _choose_branch(settings, [row for row in catalogue.branch if row.branch in served], gpus)
-    if isinstance(branch, Refusal):
-        return branch
-    return _Choice(branch, flavour, _why_flavour(settings, kinds), gpus)
-
-
-def _range_of(gpu: Gpu, catalogue: Catalogue) -> GpuRange:
-    """The first matching row: narrower ranges stand before wider ones. The last row catches every older id."""
-    return next(row for row in catalogue.gpus if row.first <= gpu.device <= row.last)
-
-
-def _choose_flavour(settings: Settings, kinds: set[str], gpus: str) -> ModuleFlavour | Refusal:
-    wish = settings.nvidia_driver_modules
-    if {"open", "proprietary"} <= kinds:
-        return Refusal(
-            Area.DRIVER,
-            "no one driver serves these GPUs together: one needs open modules, another proprietary ones",
-            gpus,
-            "take one of them out of the machine",
-        )
-    forced = {"open": ModuleFlavour.OPEN, "proprietary": ModuleFlavour.PROPRIETARY}
-    required = next((forced[kind] for kind in kinds if kind in forced), None)
-    if required and wish not in ("auto", required):
-        return Refusal(
-            Area.DRIVER,
-            f"these GPUs do not work with {wish} modules",
-            gpus,
-            f'set nvidia_driver_modules = "{required}", or leave it at auto',
-        )
-    return required or forced["open" if wish == "auto" else wish]
-
-
-def _why_flavour(settings: Settings, kinds: set[str]) -> str:
-    if "proprietary" in kinds:
-        return "the GPU has no GSP, which open modules need"
-    if "open" in kinds:
-        return "no others drive this GPU"
-    if settings.nvidia_driver_modules != "auto":
-        return f"nvidia_driver_modules is {settings.nvidia_driver_modules}"
-    return "NVIDIA's own choice from Turing on"
-
-
-def _choose_branch(settings: Settings, served: list[Branch], gpus: str) -> Branch | Refusal:
-    wish = settings.nvidia_driver_branch
-    if not served:
-        return Refusal(
-            Area.DRIVER,
-            "no supported driver branch serves these GPUs",
-            gpus,
-            "use a newer GPU; NVIDIA has ended the branches that drove these",
-        )
-    wished = [row for row in served if wish in ("auto", row.branch)]
-    if not wished:
-        return Refusal(
-            Area.DRIVER,
-            f"driver branch {wish} is not one this can install for these GPUs",
-            gpus,
-            f"set nvidia_driver_branch to {' or '.join(row.branch for row in served)}, or leave it at auto",
-        )
-    return max(wished, key=lambda row: int(row.branch))
-
-
-def _keep(settings: Settings, host: Host, choice: _Choice) -> DriverPlan:
+def _keep(settings: Settings, host: Host, gpus: Gpus) -> DriverPlan:
+    """An installed driver of any origin stays, if it drives the GPUs and agrees with the settings."""
     driver = host.driver
-    branch = (driver.disk_version or "").split(".")[0]
-    if settings.nvidia_driver_branch not in ("auto", branch):
-        return DriverPlan(
-            refusal=Refusal(
-                Area.DRIVER,
-                "another driver branch is installed, and branches are not switched so far",
-                f"installed {driver.disk_version}, wished {settings.nvidia_driver_branch}",
-                f'set nvidia_driver_branch = "{branch}", or remove the installed driver\'s packages first',
-            )
-        )
-    if settings.nvidia_driver_modules != "auto" and driver.disk_flavour not in (None, choice.flavour):
-        return DriverPlan(
-            refusal=Refusal(
-                Area.DRIVER,
-                "the installed driver has the other kernel modules, and they are not switched so far",
-                f"installed {driver.disk_flavour}, wished {choice.flavour}",
-                "leave nvidia_driver_modules at auto, or remove the installed driver's packages first",
-            )
-        )
-    note = Note(f"driver {driver.disk_version} ({driver.disk_flavour or 'flavour unknown'}) is kept", "it is installed")
-    due = driver.loaded_version != driver.disk_version
-    loaded = Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {driver.disk_version}")
+    version = driver.disk_version or driver.next_boot_version or ""
+    branch = version.split(".")[0]
+    refusal = _refuse_installed(settings, host, gpus, version=version) or _refuse_next_boot(host)
+    if refusal:
+        return DriverPlan(refusal=refusal)
+    note = Note(f"driver {version} ({driver.disk_flavour or 'flavour unknown'}) is kept", "it is installed")
+    due = driver.loaded_version != version
+    loaded = Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {version}")
     return DriverPlan(
         branch=branch,
         flavour=driver.disk_flavour,
-        kernel=host.kernel.next_boot or host.kernel.running,
         reboot_due=due,
         notes=(note, loaded) if due else (note,),
     )
 
 
-def _install(settings: Settings, host: Host, catalogue: Catalogue, choice: _Choice) -> DriverPlan:
+def _refuse_installed(settings: Settings, host: Host, gpus: Gpus, *, version: str) -> Refusal | None:
+    branch, flavour = version.split(".")[0], host.driver.disk_flavour
+    left_out = gpus.not_driven_by(branch, flavour)
+    if left_out.rows:
+        return Refusal(
+            Area.DRIVER,
+            "the installed driver does not drive this GPU",
+            f"driver {version} with {flavour or 'unknown'} modules; {left_out}",
+            "remove its packages, then run this again",
+        )
+    if settings.nvidia_driver_branch not in ("auto", branch):
+        return Refusal(
+            Area.DRIVER,
+            "another driver branch is installed, and branches are not switched so far",
+            f"installed {version}, wished {settings.nvidia_driver_branch}",
+            f'set nvidia_driver_branch = "{branch}", or remove the installed driver\'s packages first',
+        )
+    if flavour is not None and settings.nvidia_driver_modules not in ("auto", flavour):
+        return Refusal(
+            Area.DRIVER,
+            "the installed driver has the other kernel modules, and they are not switched so far",
+            f"installed {flavour}, wished {settings.nvidia_driver_modules}",
+            "leave nvidia_driver_modules at auto, or remove the installed driver's packages first",
+        )
+    return None
+
+
+def _refuse_next_boot(host: Host) -> Refusal | None:
+    kernel = host.kernel.next_boot
+    if kernel in (None, host.kernel.running) or host.driver.next_boot_version:
+        return None
+    return Refusal(
+        Area.DRIVER,
+        "the kernel that boots next has no NVIDIA module",
+        f"running {host.kernel.running}, next {kernel}",
+        f"install linux-headers-{kernel} where DKMS builds the module, or Ubuntu's linux-modules-nvidia of that kernel",
+    )
+
+
+def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -> DriverPlan:
+    choice = choose_driver(settings, gpus, catalogue)
+    if isinstance(choice, Refusal):
+        return DriverPlan(refusal=choice)
     row = _find_packages(host, catalogue)
     refusal = refuse_packages(host, Area.DRIVER) or _refuse_distribution(host, row) or _refuse_secure_boot(host, row)
     if refusal or row is None:
@@ -192,18 +125,29 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, choice: _Choi
     if isinstance(repository, Refusal):
         return DriverPlan(refusal=repository)
     modules = row.open if choice.flavour is ModuleFlavour.OPEN else row.proprietary
-    words = {"branch": choice.branch.branch, "kernel": host.kernel.running, "flavour": _kernel_flavour(host, row)}
+    driver = host.driver
     return DriverPlan(
         branch=choice.branch.branch,
         flavour=choice.flavour,
-        first=tuple(name.format(**words) for name in row.first),
-        packages=tuple(name.format(**words) for name in (*row.common, *modules)),
-        lead=row.lead.format(**words),
+        first=_fill_in(row.first, choice, host, row),
+        packages=_fill_in((*row.common, *modules), choice, host, row),
+        lead=_fill_in((row.lead,), choice, host, row)[0],
         repository=repository,
-        kernel=host.kernel.next_boot or host.kernel.running,
-        reboot_due=host.driver.nouveau_loaded or host.driver.nova_core_loaded or bool(host.driver.loaded_version),
-        notes=_why(host, row, choice),
+        reboot_due=driver.nouveau_loaded
+        or driver.nova_core_loaded
+        or driver.loaded_version not in (None, driver.disk_version),
+        notes=_why(host, row, choice, gpus),
     )
+
+
+def _fill_in(names: tuple[str, ...], choice: Choice, host: Host, row: DriverPackages) -> tuple[str, ...]:
+    """Package names for this host; one with `{kernel}` in it stands for the running and the next-boot kernel."""
+    kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
+    flavour = _kernel_flavour(host, row)
+    filled = (
+        name.format(branch=choice.branch.branch, kernel=kernel, flavour=flavour) for name in names for kernel in kernels
+    )
+    return tuple(dict.fromkeys(filled))
 
 
 def _plan_repository(
@@ -244,23 +188,35 @@ def _refuse_secure_boot(host: Host, row: DriverPackages | None) -> Refusal | Non
     )
 
 
+# Ubuntu's kernels of a later series than the release's own (HWE) are packaged under names of their own.
+HWE_FLAVOURS = ("generic", "lowlatency", "generic-64k", "lowlatency-64k")
+
+
 def _kernel_flavour(host: Host, row: DriverPackages) -> str:
-    """Ubuntu's name for the kernel's kind: `generic` of 6.8.0-45-generic, `-hwe-24.04` added on a later series."""
-    version, _, rest = host.kernel.running.partition("-")
+    """The kernel's kind as package names have it.
+
+    Debian: `cloud-amd64` of 6.12.57+deb13-cloud-amd64. Ubuntu: `generic` of 6.8.0-45-generic, and
+    `generic-hwe-24.04` where the series is not the release's first.
+    """
+    running = host.kernel.running
+    if host.os.id == "debian":
+        found = re.search(r"-((?:cloud-|rt-)?[a-z0-9]+)$", running)
+        return found[1] if found else host.os.package_architecture or ""
+    version, _, rest = running.partition("-")
     flavour = rest.partition("-")[2]
-    series = ".".join(version.split(".")[:2])
-    return flavour if series == row.first_kernel or flavour != "generic" else f"{flavour}-hwe-{host.os.version}"
+    is_first_series = ".".join(version.split(".")[:2]) == row.first_kernel
+    return flavour if is_first_series or flavour not in HWE_FLAVOURS else f"{flavour}-hwe-{host.os.version}"
 
 
-def _why(host: Host, row: DriverPackages, choice: _Choice) -> tuple[Note, ...]:
+def _why(host: Host, row: DriverPackages, choice: Choice, gpus: Gpus) -> tuple[Note, ...]:
     branch = choice.branch
     origin = "NVIDIA's repository" if row.repository else f"the archive of {host.os.pretty_name}"
-    serves = f"{branch.kind} branch, supported until {branch.supported_until}, serves {choice.gpus}"
+    serves = f"{branch.kind} branch, supported until {branch.supported_until}, serves {gpus}"
     notes = (
         Note(f"installs driver {branch.branch} from {origin}", serves),
         Note(f"takes {choice.flavour} kernel modules", choice.because),
     )
-    owners = sorted({gpu.bound_driver for gpu in host.gpus or () if gpu.bound_driver})
+    owners = sorted({gpu.bound_driver for gpu, _ in gpus.rows if gpu.bound_driver not in (None, "nvidia")})
     if not owners:
         return notes
     return (*notes, Note("a reboot will be due", f"{', '.join(owners)} owns the GPU until then"))

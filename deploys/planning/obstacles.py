@@ -65,6 +65,11 @@ def refuse_packages(host: Host, area: Area) -> Refusal | None:
             "dpkg --audit names " + ", ".join(host.packages.half_configured),
             "repair them first: dpkg --configure -a, then apt-get -f install",
         )
+    return refuse_init(host, area)
+
+
+def refuse_init(host: Host, area: Area) -> Refusal | None:
+    """Why no service can be started for ``area`` on this host, if so."""
     if host.init != "systemd":
         return Refusal(
             area,

@@ -115,7 +115,7 @@ def _changes(plan: AreaPlan) -> bool:
 def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
     if not driver.reboot_due:
         return RebootPlan()
-    on_disk = host.driver.disk_version or "what this run installs"
+    on_disk = "what this run installs" if driver.packages else host.driver.disk_version
     seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
     if settings.reboot == "never":
         return RebootPlan(due=True, notes=(Note("a reboot is due and left to you", "reboot is never"),))

@@ -9,7 +9,7 @@ from facts.model import Host, PlatformKind
 def driver_identity(host: Host) -> str | None:
     """What names the driver that a proof was made with: its version, the L4T release, or Windows' driver."""
     if host.platform.kind is PlatformKind.JETSON:
-        return f"L4T {host.jetson.l4t}" if host.jetson and host.jetson.l4t else None
+        return f"L4T {(host.jetson and host.jetson.l4t) or 'of unknown release'}"
     if host.platform.kind is PlatformKind.WSL2:
         return "Windows driver"
     return host.driver.loaded_version

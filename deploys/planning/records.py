@@ -83,7 +83,6 @@ class DriverPlan:
     packages: tuple[str, ...] = ()
     lead: str | None = None  # the package whose candidate version must be of the branch
     repository: Repository | None = None
-    kernel: str = ""  # the kernel that boots next: the module must exist for it
     reboot_due: bool = False
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
@@ -104,9 +103,10 @@ class DockerPlan:
 
 @dataclass(frozen=True)
 class ToolkitPlan:
-    """NVIDIA Container Toolkit packages to install."""
+    """NVIDIA Container Toolkit packages to install, and those that must be of one version afterwards."""
 
     packages: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
     repository: Repository | None = None
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
@@ -213,17 +213,3 @@ class Plan:
             (Area.SSHD, self.sshd.tools),
         )
         return tuple((area, packages) for area, packages in groups if packages)
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything at all is to be done on the host."""
-        return bool(
-            self.sshd.drop_in
-            or self.driver.packages
-            or self.package_groups
-            or self.docker.start
-            or self.daemon.text is not None
-            or self.images.pull
-            or (self.reboot.due and self.reboot.allowed)
-            or self.proof.run
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.check import Finding
+from deploys.planning.check import Finding, toolkit_version
 from deploys.planning.driver import is_ours
 from deploys.planning.records import AreaPlan, Plan
 from facts.model import Host
@@ -56,13 +56,12 @@ def make_row(name: str, plan: Plan, host: Host, *, verdict: str) -> Row:
     """The table line of a host whose facts are known."""
     if host.probe == 0:
         return Row(name, verdict=verdict)
-    versions = {version for _, version in host.toolkit.packages}
     return Row(
         host=name,
         platform=str(host.platform.kind),
         driver=_driver(host),
         docker=_docker(host),
-        toolkit=", ".join(sorted(versions)) or ("Docker Desktop's" if host.wsl and host.wsl.docker_desktop else "none"),
+        toolkit=toolkit_version(host) or ("Docker Desktop's" if host.wsl and host.wsl.docker_desktop else "none"),
         reboot=_reboot(plan, host),
         proof=_proof(host),
         verdict=verdict,

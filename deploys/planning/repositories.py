@@ -43,7 +43,8 @@ def find_repository(name: str, host: Host, catalogue: Catalogue) -> RepositoryRo
 def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
     words = {"os": host.os.id, "codename": host.os.codename, "architecture": host.os.package_architecture or ""}
     uri = row.uri.format(**words)
-    key_path = f"{KEYRINGS}/{row.name}.asc"
+    # Names of our own: docker.sources and docker.asc are what Docker's guide has people write.
+    key_path = f"{KEYRINGS}/gpu-hosts-{row.name}.asc"
     lines = ["Types: deb", f"URIs: {uri}", f"Suites: {row.suite.format(**words)}"]
     if row.components:
         lines.append(f"Components: {row.components}")
@@ -52,7 +53,7 @@ def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
         name=row.name,
         uri=uri,
         suite=row.suite.format(**words),
-        source_path=f"{SOURCES}/{row.name}.sources",
+        source_path=f"{SOURCES}/gpu-hosts-{row.name}.sources",
         source="\n".join(lines) + "\n",
         key_path=key_path,
         key_url=row.key_url.format(**words),
@@ -62,7 +63,10 @@ def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
 
 def _is_present(repository: Repository, host: Host) -> bool:
     """Whether a source of the host gives the repository: ours, or one that somebody else wrote. That one is kept."""
-    return any(_gives(file.text, repository) for file in host.packages.sources)
+    # NVIDIA's own .list leaves the architecture to apt.
+    architecture = host.os.package_architecture or ""
+    texts = (file.text.replace("$(ARCH)", architecture) for file in host.packages.sources)
+    return any(_gives(text, repository) for text in texts)
 
 
 def _gives(text: str, repository: Repository) -> bool:

@@ -47,10 +47,14 @@ class Settings(BaseModel):
     sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
     images: tuple[str, ...] = Field(default=(), description="Image references to pull, best with a digest.")
     gpu_proof_image: str | None = Field(
-        default=None, description="The image, by digest and with python3 in it, in which CUDA is initialised as proof."
+        default=None,
+        pattern=r"@sha256:[0-9a-f]{64}$",
+        description="The image, by digest and with python3 in it, in which CUDA is initialised as proof.",
     )
     sudo_password_env: str | None = Field(
-        default=None, description="Environment variable of yours that holds the sudo password."
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable of yours that holds the sudo password.",
     )
     sudo_password_file: str | None = Field(
         default=None, description="File of yours, readable by you alone (0600), that holds the sudo password."
@@ -104,4 +108,6 @@ def _unknown_name(name: str) -> Problem:
 def _invalid_value(known: Mapping[str, object], detail: Mapping[str, object]) -> Problem:
     location = detail["loc"]
     name = str(location[0]) if isinstance(location, tuple) and location else "?"
-    return Problem(name, f"{detail['msg']}; it is {known.get(name)!r}")
+    # Somebody may have written the password itself where its place belongs.
+    shown = "" if name.startswith("sudo_password") else f"; it is {known.get(name)!r}"
+    return Problem(name, f"{detail['msg']}{shown}")

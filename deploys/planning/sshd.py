@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploys.planning.obstacles import refuse_packages
 from deploys.planning.records import Area, Note, Refusal, SshdPlan
 from deploys.planning.settings import Settings
 from facts.model import Host
@@ -28,13 +29,14 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
         return SshdPlan(notes=(Note("nothing to set", "there is no SSH server on this machine"),))
     if host.sshd.effective is None:
         return SshdPlan(refusal=_unreadable(host))
-    tools = () if host.sshd.xauth else ("xauth",)
+    tools = () if host.sshd.xauth or refuse_packages(host, Area.SSHD) else ("xauth",)
     differing = tuple(item for item in EXPECTED if item not in host.sshd.effective)
     if not differing and not host.sshd.pending:
         return SshdPlan(expected=EXPECTED, tools=tools, notes=(RIGHT, *_missing(tools)))
-    if not host.sshd.includes_drop_ins:
+    if differing and not host.sshd.includes_drop_ins:
         return SshdPlan(refusal=_no_drop_ins(host, differing))
-    notes = (*(_note(name, value, host) for name, value in differing), *_missing(tools))
+    settles = (Note("settles an interrupted change", "it was never confirmed"),) if host.sshd.pending else ()
+    notes = (*settles, *(_note(name, value, host) for name, value in differing), *_missing(tools))
     return SshdPlan(drop_in=_drop_in(), expected=EXPECTED, tools=tools, notes=notes)
 
 

@@ -1,15 +1,16 @@
 # shellcheck shell=sh
 # Swaps daemon.json as a transaction: validate, back up, rename into place, SIGHUP, wait for the daemon's word, else back.
 # Arguments: FOUND (SHA-256 of the file the plan was made from, or "absent") RUNTIME… (must be known afterwards).
-# The new text comes on standard input (it may hold proxy passwords). `pending` stands between swap and outcome.
-file=/etc/docker/daemon.json
+# The new text is $RUN/input (it may hold proxy passwords). Between swap and outcome stands `pending`, which says what the
+# file was and what we made of it, so that whoever comes after a crash can tell our text from anybody else's.
+file=$(readlink -f /etc/docker/daemon.json || echo /etc/docker/daemon.json)
 dir=$state/daemon-json
 new=$RUN/input
 found=$1
 shift
 
 digest() {
-  if [ -e "$file" ]; then sha256sum <"$file" | cut -d ' ' -f 1; else echo absent; fi
+  if [ -e "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1; else echo absent; fi
 }
 
 daemon_pid() {
@@ -38,22 +39,45 @@ knows() {
   done
 }
 
-# put_back: the file as it was before the interrupted or rejected change.
+# put SOURCE: SOURCE's text as the file, in one step, with the old file's owner and mode.
+put() {
+  cp "$1" "$file.gpu-hosts.new" || return 1
+  if [ -e "$file" ]; then
+    chown --reference="$file" "$file.gpu-hosts.new" && chmod --reference="$file" "$file.gpu-hosts.new" || return 1
+  else
+    chmod 0644 "$file.gpu-hosts.new" || return 1
+  fi
+  sync "$file.gpu-hosts.new" && mv -f "$file.gpu-hosts.new" "$file" && sync "${file%/*}"
+}
+
+# put_back: the file as it was, if what is there is ours. Each step can be repeated: `pending` goes after the file is
+# back, and the copy after `pending`.
 put_back() {
-  if [ -e "$dir/before" ]; then mv -f "$dir/before" "$file"; else rm -f "$file"; fi
-  sync
+  was=$(sed -n 's/^was=//p' "$dir/pending")
+  ours=$(sed -n 's/^new=//p' "$dir/pending")
+  if [ -n "$ours" ] && [ "$(digest "$file")" = "$ours" ] && [ "$was" != "$ours" ]; then
+    if [ "$was" = absent ]; then
+      rm -f "$file"
+    elif [ "$(digest "$dir/before")" = "$was" ]; then
+      put "$dir/before" || return 1
+    else
+      return 1
+    fi
+  fi
   rm -f "$dir/pending"
+  rm -f "$dir/before"
   # Only a daemon that died is started again: a restart would stop containers.
   reload || systemctl is-active --quiet docker || systemctl start docker
 }
 
 if [ -e "$dir/pending" ]; then
-  put_back
-  fail "an earlier change of daemon.json had not finished; the file was put back as it was" \
+  put_back || fail "an earlier change of daemon.json had not finished, and it cannot be undone" \
+    "$dir/before is not the file as it was" "look at $file; then remove $dir/pending"
+  fail "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
     "$dir/pending was there" "run this again"
 fi
-[ "$(digest)" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
-  "SHA-256 $(digest), read was $found" "run this again"
+[ "$(digest "$file")" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
+  "SHA-256 $(digest "$file"), read was $found" "run this again"
 need_docker "daemon runtimes"
 command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
   "no such command on the path" "see above what became of the toolkit"
@@ -66,21 +90,26 @@ if dockerd --help 2>/dev/null | grep -q -- --validate; then
     "$(printf '%s' "$said" | tr -s ' \n' ' ')" "mend the keys it names in $file"
 fi
 
-mkdir -p "${file%/*}"
-rm -f "$dir/before"
+unwritable() {
+  fail "daemon.json cannot be written, so it was left alone" "$(df -Pk "${file%/*}" "$dir" | tr -s ' \n' ' ')" \
+    "look at free space and at whether /etc and /var can be written"
+}
+
+mkdir -p "${file%/*}" || unwritable
 if [ -e "$file" ]; then
-  cp -p "$file" "$dir/before"
-  cp -p "$file" "$file.gpu-hosts.bak"
-  chmod --reference="$file" "$new" && chown --reference="$file" "$new"
-else
-  chmod 0644 "$new"
+  cp -p "$file" "$dir/before" && cp -p "$file" "$file.gpu-hosts.bak" && sync "$dir/before" || unwritable
 fi
-: >"$dir/pending"
-cp -p "$new" "$file.gpu-hosts.new" && sync && mv -f "$file.gpu-hosts.new" "$file"
+printf 'was=%s\nnew=%s\n' "$found" "$(digest "$new")" >"$dir/pending" && sync "$dir/pending" || unwritable
+if ! put "$new"; then
+  put_back
+  unwritable
+fi
 if reload && knows "$@"; then
-  rm -f "$dir/pending" "$dir/before"
+  rm -f "$dir/pending"
+  rm -f "$dir/before"
   exit 0
 fi
-put_back
-fail "Docker did not take the new daemon.json; the old one is back and containers were left running" \
-  "$(journalctl -u docker -n 3 --no-pager -o cat 2>/dev/null | tr -s ' \n' ' ')" "mend what the daemon names, then run this again"
+why=$(journalctl -u docker -n 3 --no-pager -o cat 2>/dev/null | tr -s ' \n' ' ')
+put_back || fail "Docker did not take the new daemon.json, and the old one cannot be put back" "$why" "look at $file and $dir/before"
+fail "Docker did not take the new daemon.json; the old one is back and containers were left running" "$why" \
+  "mend what the daemon names, then run this again"

@@ -1,14 +1,16 @@
 # shellcheck shell=sh
 # Runs a script in a session of its own, so that it finishes or rolls back whatever becomes of the SSH connection.
-# Arguments: AREA, then the script's own. Standard input is kept for it in $RUN/input; its output goes to a file first,
-# because a broken pipe could kill it half-way.
+# Arguments: AREA, then the script's own. Standard input, from the mark on, is kept for it in $RUN/input; its output goes
+# to a file first, because a broken pipe could kill it half-way.
 area=$1
 shift
 mkdir -p "$state/$area" && chmod 0700 "$state/$area" || exit 1
 find "$state/$area" -maxdepth 1 -name 'run.*' -mmin +1440 -exec rm -rf {} +
 RUN=$(mktemp -d "$state/$area/run.XXXXXX") || exit 1
 export RUN
-cat >"$RUN/input"
+# A sudo that asked for no password has left it on standard input, above the mark.
+while IFS= read -r line && [ "$line" != "gpu-hosts input" ]; do :; done
+base64 -d >"$RUN/input" || exit 1
 cat >"$RUN/script" <<'END_OF_SCRIPT'
 @SCRIPT@
 END_OF_SCRIPT

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Installs the NVIDIA driver. Arguments: SOURCE_PATH (or empty) BRANCH LEAD KERNEL FIRST-PACKAGES PACKAGES.
-source=$1 branch=$2 lead=$3 kernel=$4 first=$5 packages=$6
+# Installs the NVIDIA driver. Arguments: SOURCE_PATH (or empty) BRANCH LEAD FIRST-PACKAGES PACKAGES.
+source=$1 branch=$2 lead=$3 first=$4 packages=$5
 log=$RUN/log
 
 [ -z "$source" ] || [ -e "$source" ] || fail "driver: its repository is not there" "$source was not added, see above" \
@@ -20,10 +20,14 @@ esac
 install_packages "$log" $packages || fail "driver: its packages cannot be installed" \
   "apt-get install $packages: $(short "$log")" "run that command on the host and mend what it says"
 # dkms exits 0 when a module was not built (open-gpu-kernel-modules issue 805): only the module itself is proof.
+kernel=$(next_kernel)
 version=$(modinfo -k "$kernel" -F version nvidia 2>/dev/null | head -n 1)
-[ -n "$version" ] || fail "driver: the packages are installed, but there is no nvidia module for kernel $kernel" \
-  "$(find /var/lib/dkms -name make.log -exec tail -n 3 {} + 2>/dev/null | tr -s ' \n' ' ')" \
-  "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel"
+case $version in
+  "$branch".*) ;;
+  *) fail "driver: the packages are installed, but kernel $kernel has no nvidia module of branch $branch" \
+    "modinfo says ${version:-nothing}; $(find /var/lib/dkms -name make.log -exec tail -n 3 {} + 2>/dev/null | tr -s ' \n' ' ')" \
+    "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel" ;;
+esac
 if [ ! -d /sys/module/nvidia ] && [ ! -d /sys/module/nouveau ] && [ ! -d /sys/module/nova_core ]; then
   modprobe nvidia 2>/dev/null || true
 fi

@@ -8,7 +8,7 @@ while [ $# -gt 0 ]; do
   if ! docker pull --quiet "$1" >"$log" 2>&1 || ! docker image inspect "$1" >"$log" 2>&1; then
     explain "image $1 cannot be pulled" "$(short "$log")" "check the name and digest, the registry and the host's network"
     failed=1
-  elif [ -n "$2" ] && ! docker image inspect "$2" >/dev/null 2>&1; then
+  elif [ -n "$2" ]; then
     docker tag "$1" "$2"
   fi
   shift 2

@@ -17,6 +17,12 @@ fail() {
   exit 1
 }
 
+# next_kernel: the newest installed kernel, which is what boots next on Debian and Ubuntu; else the running one.
+next_kernel() {
+  newest=$(find /boot -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sed 's/.*vmlinuz-//' | sort -V | tail -n 1)
+  if [ -n "$newest" ] && [ -d "/lib/modules/$newest" ]; then echo "$newest"; else uname -r; fi
+}
+
 # need_docker AREA: where Docker does not answer, one short reason in place of what would follow from that.
 need_docker() {
   timeout 60 docker info >/dev/null 2>&1 && return 0

@@ -1,4 +1,6 @@
 # shellcheck shell=sh
-# Run over a new login: the change of sshd is good, nothing will be taken back.
-[ -e "$state/sshd/pending" ] || fail "the change of sshd had been taken back already" "no pending mark" "run this again"
-rm -f "$state/sshd/pending" "$state/sshd/before"
+# Run over a new login: the change of sshd with this TOKEN is good, the timer finds nothing to take back.
+dir=$state/sshd
+[ "$(cat "$dir/pending" 2>/dev/null)" = "$1" ] && mv "$dir/pending" "$dir/confirmed" 2>/dev/null ||
+  fail "the change of sshd had been taken back already" "no mark of it in $dir" "run this again"
+rm -f "$dir/confirmed" "$dir/before"

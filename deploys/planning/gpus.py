@@ -1,0 +1,134 @@
+"""From GPUs to the driver that serves them all: branch and kind of kernel modules, or a refusal that names the GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploys.planning.catalogue import Branch, Catalogue, GpuRange
+from deploys.planning.records import Area, Refusal
+from deploys.planning.settings import Settings
+from facts.model import Gpu, Host, ModuleFlavour
+
+REQUIRED = {"open": ModuleFlavour.OPEN, "proprietary": ModuleFlavour.PROPRIETARY}
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """The host's own GPUs with their rows of the catalogue."""
+
+    rows: tuple[tuple[Gpu, GpuRange], ...]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The rows' ``modules``: what kinds of kernel modules they take."""
+        return {row.modules for _, row in self.rows}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{gpu.device:#06x} at {gpu.address} ({row.name})" for gpu, row in self.rows)
+
+    def not_driven_by(self, branch: str, flavour: ModuleFlavour | None) -> Gpus:
+        """Those that a driver of this branch with these modules (None: it is not known which) does not drive."""
+
+        def is_driven(row: GpuRange) -> bool:
+            return row.is_served_by(branch) and flavour in (None, REQUIRED.get(row.modules, flavour))
+
+        return Gpus(tuple((gpu, row) for gpu, row in self.rows if not is_driven(row)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The driver to install: its branch, its modules, and why those."""
+
+    branch: Branch
+    flavour: ModuleFlavour
+    because: str
+
+
+def find_gpus(host: Host, catalogue: Catalogue) -> Gpus | Refusal:
+    """The GPUs a driver is for: NVIDIA's, less those that are passed through to virtual machines."""
+    if host.gpus is None:
+        seen = "no /sys/bus/pci/devices"
+        return Refusal(Area.DRIVER, "the PCI devices cannot be read", seen, "run as root on the real host")
+    if not host.gpus:
+        return Refusal(
+            Area.DRIVER,
+            "there is no NVIDIA GPU in this machine",
+            "no display controller of vendor 0x10de under /sys/bus/pci/devices",
+            "check that the card is seated, powered and enabled in the firmware; or take the host out of the inventory",
+        )
+    own = [gpu for gpu in host.gpus if gpu.bound_driver != "vfio-pci"]
+    if not own:
+        return Refusal(
+            Area.DRIVER,
+            "the GPU is passed through to virtual machines",
+            ", ".join(f"{gpu.address} is bound to vfio-pci" for gpu in host.gpus),
+            "provision the virtual machine, or take the GPU back from it first",
+        )
+    return Gpus(tuple((gpu, _range_of(gpu, catalogue)) for gpu in own))
+
+
+def _range_of(gpu: Gpu, catalogue: Catalogue) -> GpuRange:
+    """The first matching row: narrower ranges stand before wider ones. The last row catches every older id."""
+    return next(row for row in catalogue.gpus if row.first <= gpu.device <= row.last)
+
+
+def choose_driver(settings: Settings, gpus: Gpus, catalogue: Catalogue) -> Choice | Refusal:
+    """The newest branch, and the modules, that drive all the GPUs and agree with the settings."""
+    flavour = _choose_flavour(settings, gpus)
+    if isinstance(flavour, Refusal):
+        return flavour
+    served = [row for row in catalogue.branch if all(gpu.is_served_by(row.branch) for _, gpu in gpus.rows)]
+    branch = _choose_branch(settings, served, gpus)
+    if isinstance(branch, Refusal):
+        return branch
+    return Choice(branch, flavour, _why_flavour(settings, gpus))
+
+
+def _choose_flavour(settings: Settings, gpus: Gpus) -> ModuleFlavour | Refusal:
+    wish = settings.nvidia_driver_modules
+    required = [REQUIRED[kind] for kind in gpus.kinds if kind in REQUIRED]
+    if len(required) > 1:
+        return Refusal(
+            Area.DRIVER,
+            "no one driver serves these GPUs together: one needs open modules, another proprietary ones",
+            str(gpus),
+            "take one of them out of the machine",
+        )
+    if required and wish not in ("auto", required[0]):
+        return Refusal(
+            Area.DRIVER,
+            f"these GPUs do not work with {wish} modules",
+            str(gpus),
+            f'set nvidia_driver_modules = "{required[0]}", or leave it at auto',
+        )
+    return required[0] if required else REQUIRED["open" if wish == "auto" else wish]
+
+
+def _why_flavour(settings: Settings, gpus: Gpus) -> str:
+    if "proprietary" in gpus.kinds:
+        return "the GPU has no GSP, which open modules need"
+    if "open" in gpus.kinds:
+        return "no others drive this GPU"
+    if settings.nvidia_driver_modules != "auto":
+        return f"nvidia_driver_modules is {settings.nvidia_driver_modules}"
+    return "NVIDIA's own choice from Turing on"
+
+
+def _choose_branch(settings: Settings, served: list[Branch], gpus: Gpus) -> Branch | Refusal:
+    wish = settings.nvidia_driver_branch
+    if not served:
+        return Refusal(
+            Area.DRIVER,
+            "no supported driver branch serves these GPUs",
+            str(gpus),
+            "use a newer GPU; NVIDIA has ended the branches that drove these",
+        )
+    wished = [row for row in served if wish in ("auto", row.branch)]
+    if not wished:
+        return Refusal(
+            Area.DRIVER,
+            f"driver branch {wish} is not one this can install for these GPUs",
+            str(gpus),
+            f"set nvidia_driver_branch to {' or '.join(row.branch for row in served)}, or leave it at auto",
+        )
+    return max(wished, key=lambda row: int(row.branch))
