@@ -42,12 +42,13 @@ def conclude(plan: Plan, facts: Host, *, has_failed: bool) -> Verdict:
 
 
 def conclude_unchanged(plan: Plan, facts: Host) -> Verdict:
-    """The same for a host on which nothing is to be done: the plan's lines have said already what is right."""
+    """The same for a host on which nothing is to be done: the plan's lines have said already what is right, or refused."""
     findings = _check(plan, facts)
-    _log(tuple(finding for finding in findings if finding.verdict is not Verdict.GOOD))
+    refused = {refusal.area for refusal in plan.refusals}
+    _log(tuple(finding for finding in findings if finding.verdict is not Verdict.GOOD and finding.area not in refused))
     answer = sum_up(findings)
     record(make_row(host.name, plan, facts, verdict=answer))
-    host.log(f"nothing to do; {answer}")
+    host.log(f"nothing is done here; the verdict is {answer}")
     return answer
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploys.planning.check import Finding, toolkit_version
 from deploys.planning.driver import is_ours
-from deploys.planning.records import AreaPlan, Plan
+from deploys.planning.records import Area, AreaPlan, Plan, Refusal
 from facts.model import Host
 
 
@@ -30,7 +30,7 @@ TITLES = Row("host", "platform", "driver loaded/on disk", "Docker", "toolkit", "
 def describe_plan(plan: Plan, host: Host) -> list[str]:
     """Log lines: what the host is, then area by area what was found right or will be done, and why."""
     if plan.host:
-        return [f"refused: {plan.host}"]
+        return [f"{Area.HOST}: {line}" for line in _describe_refusal(plan.host)]
     evidence = "; ".join(host.platform.evidence)
     lines = [
         f"{host.platform.kind}, {host.os.pretty_name} ({evidence})",
@@ -45,11 +45,14 @@ def describe_plan(plan: Plan, host: Host) -> list[str]:
 
 def _describe_area(area_plan: AreaPlan) -> list[str]:
     if area_plan.refusal:
-        refusal = area_plan.refusal
-        return [f"refused: {refusal.brief}", f"  seen: {refusal.seen}", f"  to do: {refusal.remedy}"]
+        return _describe_refusal(area_plan.refusal)
     if area_plan.skipped:
         return [f"skipped: it needs {area_plan.skipped}"]
     return [f"{note.choice} ({note.because})" for note in area_plan.notes]
+
+
+def _describe_refusal(refusal: Refusal) -> list[str]:
+    return [f"refused: {refusal.brief}", f"  seen: {refusal.seen}", f"  to do: {refusal.remedy}"]
 
 
 def make_row(name: str, plan: Plan, host: Host, *, verdict: str) -> Row:
@@ -87,7 +90,7 @@ def _driver(host: Host) -> str:
 def _docker(host: Host) -> str:
     if not host.docker.installed:
         return "none"
-    return host.docker.server_version or "not running"
+    return host.docker.server_version or ("not running" if host.docker.running is False else "unknown")
 
 
 def _proof(host: Host) -> str:

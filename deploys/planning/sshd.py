@@ -46,7 +46,8 @@ def _missing(tools: tuple[str, ...]) -> tuple[Note, ...]:
 
 def _note(name: str, value: str, host: Host) -> Note:
     current = dict(host.sshd.effective or ()).get(name, "unset")
-    by = ", ".join(line for option, line in host.sshd.sources if option == name) or "sshd's default"
+    # Sources are in reading order, and sshd takes the first.
+    by = next((line for option, line in host.sshd.sources if option == name), "sshd's default")
     return Note(f"sets {name} {value}", f"it is {current}, by {by}")
 
 
