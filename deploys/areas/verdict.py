@@ -42,7 +42,7 @@ def conclude(plan: Plan, facts: Host, *, has_failed: bool) -> Verdict:
 
 
 def conclude_unchanged(plan: Plan, facts: Host) -> Verdict:
-    """The same for a host on which nothing is to be done: the plan's lines have said already what is right, or refused."""
+    """The same for a host on which nothing is to be done: the plan has said already what is right, or refused."""
     findings = _check(plan, facts)
     refused = {refusal.area for refusal in plan.refusals}
     _log(tuple(finding for finding in findings if finding.verdict is not Verdict.GOOD and finding.area not in refused))
