@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import json
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
-
-import requests
+from urllib.parse import quote, urljoin
+from urllib.request import Request, urlopen
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -89,10 +90,9 @@ def _push_manifest(
 def _upload(repository: str, content: bytes, media_type: str) -> dict[str, Any]:
     """Upload a blob; return its descriptor."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    started = requests.post(f"{repository}/blobs/uploads/", timeout=60)
-    started.raise_for_status()
-    place = requests.compat.urljoin(started.url, started.headers["Location"])
-    requests.put(place, params={"digest": digest}, data=content, timeout=60).raise_for_status()
+    start = f"{repository}/blobs/uploads/"
+    place = urljoin(start, _send("POST", start, b"", "application/octet-stream")["Location"])
+    _send("PUT", f"{place}&digest={quote(digest)}", content, "application/octet-stream")
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
@@ -100,11 +100,13 @@ def _put_manifest(repository: str, name: str | None, manifest: dict[str, Any], m
     """Put a manifest under ``name``, or under its own digest; return its descriptor."""
     content = json.dumps(manifest, indent=2).encode()
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    answer = requests.put(
-        f"{repository}/manifests/{name or digest}",
-        data=content,
-        headers={"Content-Type": media_type},
-        timeout=60,
-    )
-    answer.raise_for_status()
+    _send("PUT", f"{repository}/manifests/{name or digest}", content, media_type)
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+
+def _send(method: str, url: str, content: bytes, media_type: str) -> Message:
+    """Send a request and return the answer's headers; urllib.error.HTTPError where the registry refuses."""
+    request = Request(url, content, {"Content-Type": media_type}, method=method)
+    with urlopen(request, timeout=60) as answer:
+        headers: Message = answer.headers
+        return headers
