@@ -1,4 +1,4 @@
-"""What the tests against simulated hosts share: hosts of their own, pyinfra as a subprocess, what it said, host state."""
+"""What the tests against simulated hosts share: hosts of their own, pyinfra as a subprocess, and what it said."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class Run:
     def verdicts(self) -> dict[str, str]:
         """The closing table's last column: host -> verdict."""
         return {host: row["verdict"] for host, row in self.table.items()}
+
+    @property
+    def operations(self) -> list[str]:
+        """Names of the operations that were begun, in order."""
+        return [name.strip() for name in re.findall(r"--> Starting operation: (.*)", self.text)]
 
     def said_of(self, host: str) -> str:
         """The log lines that belong to one host, with the further lines of its messages."""

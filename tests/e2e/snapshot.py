@@ -42,8 +42,8 @@ def take_snapshot(machine: Machine) -> Snapshot:
         packages=machine.sh("sha256sum /var/lib/dpkg/status; ls /etc/apt/sources.list.d /var/lib/apt/lists"),
         docker=machine.sh(_DOCKER),
         units=machine.sh(
-            "systemctl list-units --all --plain --no-legend --type=service,socket,target,mount | awk '{print $1, $3, $4}'"
-            f" | {_UNITS}; systemctl list-unit-files --no-legend | {_UNITS}"
+            "systemctl list-units --all --plain --no-legend --type=service,socket,target,mount"
+            f" | awk '{{print $1, $3, $4}}' | {_UNITS}; systemctl list-unit-files --no-legend | {_UNITS}"
         ),
         kept=machine.sh("find /var/lib/gpu-hosts -printf '%p %s %T@\\n' 2>/dev/null | LC_ALL=C sort; true"),
     )

@@ -59,8 +59,7 @@ def test_failed_proof_is_repeated_by_the_next_run(provisioned: Machine, controll
     run = controller.run(data_of(provisioned), DEPLOY, "-y")
     assert (run.status, run.verdicts) == (0, {provisioned.name: "good"}), run.text
     assert "gpu proof: proves the GPU in a container (the last one failed: cuInit 999)" in run.text
-    steps = [line for line in run.text.splitlines() if "Starting operation" in line]
-    assert [step.partition(": ")[2].strip() for step in steps] == ["Prove the GPU in a container", "Ask again and judge"]
+    assert run.operations == ["Prove the GPU in a container", "Ask again and judge"]
 
 
 def test_verify_always_proves_again(provisioned: Machine, controller: Controller) -> None:
@@ -76,5 +75,6 @@ def test_no_proof_is_unknown(provisioned: Machine, controller: Controller) -> No
     without_image = data_of(provisioned)
     without_image[provisioned.name]["gpu_proof_image"] = "nvidia/cuda:absent"
     run = controller.run(without_image, VERIFY, "-y")
-    assert run.verdicts[provisioned.name] in ("unknown", "bad"), run.text
-    assert "good: gpu proof" not in run.text
+    assert (run.status, run.verdicts) == (1, {provisioned.name: "bad"}), run.text
+    assert "unknown: gpu proof: the image nvidia/cuda:absent is not on the host" in run.text
+    assert "bad: images: not there: nvidia/cuda:absent" in run.text
