@@ -39,15 +39,19 @@ knows() {
   done
 }
 
-# put SOURCE: SOURCE's text as the file, in one step, with the old file's owner and mode.
+# put SOURCE: its text as the file, in one step, with the old file's owner and mode. Nobody else can read it on the way.
 put() {
-  cp "$1" "$file.gpu-hosts.new" || return 1
-  if [ -e "$file" ]; then
-    chown --reference="$file" "$file.gpu-hosts.new" && chmod --reference="$file" "$file.gpu-hosts.new" || return 1
-  else
-    chmod 0644 "$file.gpu-hosts.new" || return 1
+  staged=$file.gpu-hosts.new
+  rm -f "$staged"
+  if ! { (umask 077 && cp "$1" "$staged") && own "$staged" && sync "$staged" && mv -f "$staged" "$file"; }; then
+    rm -f "$staged"
+    return 1
   fi
-  sync "$file.gpu-hosts.new" && mv -f "$file.gpu-hosts.new" "$file" && sync "${file%/*}"
+  sync "${file%/*}"
+}
+
+own() {
+  if [ -e "$file" ]; then chown --reference="$file" "$1" && chmod --reference="$file" "$1"; else chmod 0644 "$1"; fi
 }
 
 # put_back: the file as it was, if what is there is ours. Each step can be repeated: `pending` goes after the file is
@@ -57,7 +61,7 @@ put_back() {
   ours=$(sed -n 's/^new=//p' "$dir/pending")
   if [ -n "$ours" ] && [ "$(digest "$file")" = "$ours" ] && [ "$was" != "$ours" ]; then
     if [ "$was" = absent ]; then
-      rm -f "$file"
+      rm -f "$file" || return 1
     elif [ "$(digest "$dir/before")" = "$was" ]; then
       put "$dir/before" || return 1
     else
@@ -68,16 +72,25 @@ put_back() {
   rm -f "$dir/before"
   # Only a daemon that died is started again: a restart would stop containers.
   reload || systemctl is-active --quiet docker || systemctl start docker
+  return 0
+}
+
+stuck() {
+  fail "daemon.json is ours still, and the old one cannot be put back" \
+    "$dir/before is not the file as it was, or $file cannot be written" "look at both, then remove $dir/pending"
+}
+
+changed() {
+  fail "daemon.json has changed since it was read, so it was left alone" \
+    "SHA-256 $(digest "$file"), read was $found" "run this again"
 }
 
 if [ -e "$dir/pending" ]; then
-  put_back || fail "an earlier change of daemon.json had not finished, and it cannot be undone" \
-    "$dir/before is not the file as it was" "look at $file; then remove $dir/pending"
+  put_back || stuck
   fail "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
     "$dir/pending was there" "run this again"
 fi
-[ "$(digest "$file")" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
-  "SHA-256 $(digest "$file"), read was $found" "run this again"
+[ "$(digest "$file")" = "$found" ] || changed
 need_docker "daemon runtimes"
 command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
   "no such command on the path" "see above what became of the toolkit"
@@ -90,18 +103,22 @@ if dockerd --help 2>/dev/null | grep -q -- --validate; then
     "$(printf '%s' "$said" | tr -s ' \n' ' ')" "mend the keys it names in $file"
 fi
 
+# Nothing has been changed yet, or all of it was undone.
 unwritable() {
+  rm -f "$dir/pending"
   fail "daemon.json cannot be written, so it was left alone" "$(df -Pk "${file%/*}" "$dir" | tr -s ' \n' ' ')" \
     "look at free space and at whether /etc and /var can be written"
 }
 
-mkdir -p "${file%/*}" || unwritable
+mkdir -p "${file%/*}" && rm -f "$dir/before" || unwritable
 if [ -e "$file" ]; then
   cp -p "$file" "$dir/before" && cp -p "$file" "$file.gpu-hosts.bak" && sync "$dir/before" || unwritable
 fi
+# Asking Docker took a while: what was copied must be what the plan was made from.
+[ "$(digest "$dir/before")" = "$found" ] || changed
 printf 'was=%s\nnew=%s\n' "$found" "$(digest "$new")" >"$dir/pending" && sync "$dir/pending" || unwritable
 if ! put "$new"; then
-  put_back
+  put_back || stuck
   unwritable
 fi
 if reload && knows "$@"; then
@@ -110,6 +127,6 @@ if reload && knows "$@"; then
   exit 0
 fi
 why=$(journalctl -u docker -n 3 --no-pager -o cat 2>/dev/null | tr -s ' \n' ' ')
-put_back || fail "Docker did not take the new daemon.json, and the old one cannot be put back" "$why" "look at $file and $dir/before"
+put_back || stuck
 fail "Docker did not take the new daemon.json; the old one is back and containers were left running" "$why" \
   "mend what the daemon names, then run this again"
