@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.sandbox.repository import Package
 
@@ -16,8 +18,8 @@ AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 TEGRA_LIBRARIES = "/usr/lib/aarch64-linux-gnu/nvidia"
 
 
-def template(name: str, **values: str) -> bytes:
-    """A file of files/packages with @NAME@ replaced by each value."""
+def template(name: str, values: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """A file of files/packages with @NAME@ replaced by the value of each NAME."""
     text = (TEMPLATES / name).read_text()
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
@@ -29,7 +31,7 @@ def toolkit_packages(version: str) -> list[Package]:
     upstream = version.split("-")[0]
 
     def program(name: str) -> dict[str, bytes]:
-        return {f"/usr/bin/{name}": template(name, VERSION=upstream)}
+        return {f"/usr/bin/{name}": template(name, {"VERSION": upstream})}
 
     def needs(*names: str) -> dict[str, str]:
         return {"Depends": ", ".join(f"{name} (= {version})" for name in names)}
@@ -143,7 +145,7 @@ def _module(name: str, version: str, licence: str, needs: str) -> Package:
             "/usr/lib/modprobe.d/nvidia-graphics-drivers.conf": b"blacklist nouveau\n",
         },
         scripts={
-            "postinst": template("nvidia-dkms.postinst", UPSTREAM=upstream),
+            "postinst": template("nvidia-dkms.postinst", {"UPSTREAM": upstream}),
             "prerm": template("nvidia-dkms.prerm"),
         },
     )
