@@ -1,10 +1,11 @@
 """Running the templates in a real shell on a made-up host: their own folder below a temporary one, stand-in commands.
 
-The scripts are run as they ship. Only the places they write to are moved: /etc/docker and /var/lib.
+The scripts are run as they ship. Only the places in ``MOVED`` are others, so that nothing of this machine is met.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -15,14 +16,18 @@ from pathlib import Path
 
 from deploys.areas.access import load_script
 
-MOVED = ("/etc/docker", "/var/lib")
+MOVED = re.compile(r"(?<![\w.])/(etc/docker|var/lib|boot|lib/modules)\b")
 SHELL = shutil.which("dash") or "sh"
 
 # The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.
 PLAIN_TOOLS = (
-    *("cat", "chmod", "chown", "cp", "cut", "date", "find", "flock", "grep", "head", "mkdir", "mktemp", "mv", "rm"),
-    *("sed", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "timeout", "tr"),
+    *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "df", "find", "flock", "grep", "head", "mkdir", "mktemp"),
+    *("mv", "readlink", "rm", "sed", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "timeout"),
+    "tr",
 )
+# The commands by which a script changes what is on the disk: it can be killed before each of them.
+STEPS = ("cp", "mkdir", "mv", "rm")
+KILLED = -signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,30 @@ class Place:
         return [line.partition(" ")[2] for line in lines if line.split(" ")[0] == command]
 
     def moved(self, script: str) -> str:
-        """The script with the places that it writes to below ``root``."""
-        for folder in MOVED:
-            script = script.replace(folder, str(self.path(folder)))
-        return script
+        """The script with the places that it reads and writes below ``root``."""
+        return MOVED.sub(lambda found: str(self.path(found[0])), script)
+
+    def kill_at(self, step: int) -> None:
+        """Have the next script killed, with all that it started, before its ``step``-th change of the disk."""
+        count = self.root / "steps"
+        count.write_text("")
+        for name in STEPS:
+            file = self.bin / name
+            file.write_text(
+                f"#!/bin/sh\nprintf x >>{count}\nread -r taken <{count}\n"
+                f'[ ${{#taken}} != {step} ] || kill -KILL 0\nexec {self.tools / name} "$@"\n'
+            )
+            file.chmod(0o755)
+
+    def kill_no_more(self) -> None:
+        """Let scripts run to their end again."""
+        for name in STEPS:
+            (self.bin / name).unlink()
+
+    def fill_disk_at(self, end: str) -> None:
+        """A disk that is full when a copy is made to a path with that end: its beginning is written, and no more."""
+        full = 'echo "{" >"$last"; echo "No space left on device" >&2; exit 1'
+        self.stand_in("cp", f'for last; do :; done\ncase $last in *{end}) {full} ;; esac\n{self.tools}/cp "$@"')
 
     def run(self, *names: str, arguments: tuple[str, ...] = (), payload: str | None = None) -> Finished:
         """Run templates put together, with ``payload`` where a script expects its standard input."""
@@ -90,6 +115,7 @@ class Place:
             text=True,
             check=False,
             timeout=60,
+            process_group=0,
         )
         return Finished(done.returncode, done.stdout)
 

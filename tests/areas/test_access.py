@@ -1,5 +1,6 @@
 """Becoming root without the password showing, and the passwords' sources."""
 
+import base64
 import os
 import shlex
 import shutil
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.areas.access import TEMPLATES, Access, load_detached, load_script, read_password
+from deploys.areas.access import MARK, TEMPLATES, Access, load_detached, load_script, read_password
 from deploys.planning.settings import Problem, Settings
-from tests.areas.shell import SHELL, Place, wait_until
+from tests.areas.shell import SHELL, Finished, Place, wait_until
 
 SECRET = "correct horse battery"
 ROOT, SUDO, WITH_PASSWORD = Access(root=True), Access(root=False), Access(root=False, password=SECRET)
@@ -62,33 +63,36 @@ def test_password_is_in_neither_the_command_nor_a_printed_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "payload", "first"),
-    [(ROOT, "a\nb\n", "a"), (SUDO, "a\nb\n", "a"), (WITH_PASSWORD, "a\nb\n", SECRET), (WITH_PASSWORD, "", SECRET)],
+    ("access", "before"), [(ROOT, []), (SUDO, []), (WITH_PASSWORD, [SECRET])], ids=["root", "sudo", "password"]
 )
-def test_password_comes_first_and_the_payload_last(access: Access, payload: str, first: str) -> None:
-    lines = stdin(access, payload)
-    assert lines[0] == first
-    assert "\n".join(lines).rstrip("\n").endswith(payload.rstrip("\n"))
+def test_password_comes_first_then_the_mark_then_the_payload_on_one_line(access: Access, before: list[str]) -> None:
+    *first, mark, payload = stdin(access, "a\n\u2028b\x85c")
+    assert (first, mark) == (before, MARK)
+    assert base64.b64decode(payload).decode() == "a\n\u2028b\x85c"
 
 
-def test_without_password_and_payload_nothing_is_sent() -> None:
-    assert stdin(ROOT, "") == stdin(SUDO, "") == []
+# Stand-ins: `sudo -S` reads one line and leaves the rest to the command; one that asks for no password reads none.
+SUDO_COMMAND = 'while [ "$1" != -- ]; do shift; done; shift; "$@"'
+ASKING_SUDO = f'IFS= read -r said; echo "$said" >$here/said; {SUDO_COMMAND}'
+
+
+def received(place: Place, sudo: str, payload: str) -> Finished:
+    """What a script finds in its payload's file, sent with a password through that sudo."""
+    place.stand_in("sudo", sudo)
+    command = WITH_PASSWORD.command(detached(place, 'cat "$RUN/input"'), "area", stdin=payload)
+    # As pyinfra writes lines, each with a newline unless it has one.
+    sent = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
+    return place.run_text(command.get_raw_value(), stdin=sent)
 
 
 def test_payload_arrives_behind_a_sudo_that_reads_the_password(place: Place) -> None:
-    # A stand-in: sudo -S reads one line, byte by byte, and leaves the rest to the command.
-    place.stand_in(
-        "sudo", 'while [ "$1" != -- ]; do shift; done; shift; IFS= read -r said; echo "$said" >$here/said; "$@"'
-    )
-    command = WITH_PASSWORD.command(
-        place.moved(load_detached("lib")).replace(place.moved(load_script("lib")), 'cat "$RUN/input"'),
-        "area",
-        stdin="one\n\ntwo\n",
-    )
-    sent = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
-    done = place.run_text(command.get_raw_value(), stdin=sent)
-    assert (done.status, done.output) == (0, "one\n\ntwo\n")
+    assert received(place, ASKING_SUDO, "one\n\ntwo\n") == Finished(0, "one\n\ntwo\n")
     assert (place.root / "said").read_text() == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize("payload", ["one\n\ntwo\n", "", "a\u2028b\x85c without an end"])
+def test_password_that_sudo_did_not_want_stays_out_of_the_payload(place: Place, payload: str) -> None:
+    assert received(place, SUDO_COMMAND, payload) == Finished(0, payload)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +123,7 @@ def detached(place: Place, script: str) -> str:
 
 def test_a_detached_script_gives_its_output_status_and_leaves_nothing(place: Place) -> None:
     script = detached(place, 'echo "$1 $(cat "$RUN/input")"; echo oops >&2; stat -c %a "${RUN%/*}" "$RUN"; exit 7')
-    done = place.run_text(script, ("area", "said"), stdin="payload")
+    done = place.run_text(script, ("area", "said"), stdin="\n".join(stdin(ROOT, "payload")))
     assert (done.status, done.output) == (7, "said payload\noops\n700\n700\n")
     assert [path.name for path in place.path("/var/lib/gpu-hosts/area").iterdir()] == ["lock"]
 
@@ -184,7 +188,13 @@ def test_password_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_PASSWORD", SECRET)
     assert read_password(asked, None) == SECRET
     monkeypatch.delenv("LAB_PASSWORD")
-    assert "LAB_PASSWORD" in str(read_password(asked, None))
+    assert isinstance(read_password(asked, None), Problem)
+
+
+def test_password_written_where_its_variables_name_belongs_is_not_shown() -> None:
+    found = read_password(Settings.model_construct(sudo_password_env=SECRET), None)
+    assert isinstance(found, Problem)
+    assert SECRET not in str(found)
 
 
 @pytest.mark.parametrize(("given_password", "read"), [(SECRET, SECRET), ("", None), (None, None), (5, None)])

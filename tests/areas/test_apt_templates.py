@@ -121,9 +121,18 @@ def test_somebody_elses_broken_source_does_not_take_ours_away(apt: Place) -> Non
     said = REFUSALS["404"].replace(URI, "https://old.example.org/debian")
     apt.stand_in("apt-get", f'printf "{said}\\n"; exit 100')
     done = add(apt)
-    assert done.status == 1
+    assert done.status == 0, "the packages will tell whether it is in their way"
+    assert three_parts(done.output)
     assert "old.example.org" in done.output
     assert left(apt) == {"docker.sources", "docker.asc"}
+
+
+def test_flat_repository_is_taken_away_although_apt_prints_it_without_its_last_slash(apt: Place) -> None:
+    uri = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
+    said = REFUSALS["signature"].replace(f"{URI} trixie", f"{uri} ")
+    apt.stand_in("apt-get", f'printf "{said}\\n"; exit 100')
+    assert add(apt, "nvidia-container-toolkit", uri=f"{uri}/").status == 1
+    assert left(apt) == set()
 
 
 def test_without_a_repository_the_lists_are_refreshed_once(apt: Place) -> None:
@@ -142,9 +151,13 @@ def test_who_holds_the_lock_is_named(place: Place) -> None:
     assert "(pid " in done.output
 
 
+RUNNING = "6.8.0-45-generic"
+
+
 def install_driver(place: Place, *, first: str = "", source: str = "") -> Finished:
-    """Install branch 580 for a kernel."""
-    arguments = (source, "580", "nvidia-utils-580", "6.8.0-45-generic", first, "nvidia-utils-580 the-module")
+    """Install branch 580 on a host that runs the kernel RUNNING."""
+    place.stand_in("uname", f"echo {RUNNING}")
+    arguments = (source, "580", "nvidia-utils-580", first, "nvidia-utils-580 the-module")
     return place.run("apt", "driver_install", arguments=arguments)
 
 
@@ -155,11 +168,19 @@ def offer(place: Place, candidate: str) -> None:
     place.stand_in("modinfo", "echo 580.95.05")
 
 
+def add_kernel(place: Place, release: str, *, modules: bool = True) -> None:
+    """A kernel in /boot, with or without its modules."""
+    place.path("/boot").mkdir(exist_ok=True)
+    place.path(f"/boot/vmlinuz-{release}").touch()
+    if modules:
+        place.path(f"/lib/modules/{release}").mkdir(parents=True)
+
+
 @pytest.mark.parametrize("candidate", ["580.95.05-1", "580.95.05-0ubuntu0.24.04.1", "1:580.95.05-1"])
 def test_driver_of_the_planned_branch_is_installed(apt: Place, candidate: str) -> None:
     offer(apt, candidate)
     done = install_driver(apt)
-    assert (done.status, done.output) == (0, "driver 580.95.05 installed for kernel 6.8.0-45-generic\n")
+    assert (done.status, done.output) == (0, f"driver 580.95.05 installed for kernel {RUNNING}\n")
     [call] = apt.calls("apt-get")
     assert call.split()[0] == "install"
     assert call.endswith("nvidia-utils-580 the-module")
@@ -192,6 +213,29 @@ def test_a_module_that_was_not_built_is_an_error_although_apt_says_ok(apt: Place
     assert done.status == 1
     assert three_parts(done.output)
     assert "cc1: error" in done.output
+
+
+def test_a_module_of_another_branch_is_not_success(apt: Place) -> None:
+    offer(apt, "580.95.05-1")
+    apt.stand_in("modinfo", "echo 535.183.01")
+    done = install_driver(apt)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "535.183.01" in done.output
+
+
+def test_the_module_must_be_there_for_the_kernel_that_boots_next(apt: Place) -> None:
+    offer(apt, "580.95.05-1")
+    for release in ("6.8.0-9-generic", RUNNING, "6.8.0-101-generic"):
+        add_kernel(apt, release)
+    assert install_driver(apt).output.endswith("for kernel 6.8.0-101-generic\n")
+    assert apt.calls("modinfo") == ["-k 6.8.0-101-generic -F version nvidia"]
+
+
+def test_a_kernel_without_modules_does_not_boot_next(apt: Place) -> None:
+    offer(apt, "580.95.05-1")
+    add_kernel(apt, "6.8.0-101-generic", modules=False)
+    assert install_driver(apt).output.endswith(f"for kernel {RUNNING}\n")
 
 
 def test_driver_without_its_repository_is_not_tried(apt: Place) -> None:

@@ -1,11 +1,12 @@
-"""sshd's transaction in a real shell, with a stand-in sshd, and a wait that ends when the test says so."""
+"""sshd's transaction in a real shell, with a stand-in sshd, and waits that end when the test says so."""
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.areas.shell import Finished, Place, three_parts, wait_until
+from tests.areas.shell import KILLED, Finished, Place, three_parts, wait_until
 
 TEXT = "# ours\nX11Forwarding yes\nPrintMotd no\n"
 EXPECTED = ("x11forwarding=yes", "printmotd=no")
@@ -18,10 +19,18 @@ def sshd(place: Place) -> Iterator[Place]:
     place.stand_in("sshd", IN_FORCE)
     place.stand_in("systemctl", "")
     place.stand_in("service", "")
-    place.stand_in("sleep", 'while [ ! -e "$here/patience-ends" ]; do /bin/sleep 0.01; done; echo over >>"$here/waits"')
-    place.path("/var/lib/gpu-hosts/sshd").mkdir()
+    # A wait for confirmation ends when the test says so, and says itself when all is done that follows it.
+    place.stand_in("sleep", 'while [ ! -e "$here/after-$1" ]; do /bin/sleep 0.01; done')
+    place.stand_in("setsid", 'for seconds; do :; done; "$@"; : >"$here/over-$seconds"')
+    state(place).mkdir()
     yield place
-    (place.root / "patience-ends").touch()
+    for seconds in (60, 90):
+        (place.root / f"after-{seconds}").touch()
+
+
+def state(place: Place) -> Path:
+    """The folder of the change's mark and of the earlier drop-in's copy."""
+    return place.path("/var/lib/gpu-hosts/sshd")
 
 
 def drop_in(place: Place) -> Path:
@@ -29,55 +38,108 @@ def drop_in(place: Place) -> Path:
     return place.root / "00-ours.conf"
 
 
+def put(place: Place, text: str | None) -> None:
+    """The drop-in with that text, or none."""
+    drop_in(place).unlink(missing_ok=True)
+    if text is not None:
+        drop_in(place).write_text(text)
+
+
+def content(place: Place) -> str | None:
+    """The drop-in's text, or None where there is none."""
+    return drop_in(place).read_text() if drop_in(place).exists() else None
+
+
 def is_pending(place: Place) -> bool:
     """Whether the change waits for its confirmation."""
-    return place.path("/var/lib/gpu-hosts/sshd/pending").exists()
+    return (state(place) / "pending").exists()
 
 
-def write(place: Place) -> Finished:
-    """Write the drop-in."""
-    return place.run("sshd_x11", arguments=(str(drop_in(place)), "60", *EXPECTED), payload=TEXT)
+def write(place: Place, token: str = "first", *, seconds: int = 60) -> Finished:
+    """Write the drop-in, to be confirmed by a token."""
+    return place.run("sshd_x11", arguments=(str(drop_in(place)), str(seconds), token, *EXPECTED), payload=TEXT)
 
 
-def end_patience(place: Place) -> None:
-    """Let the wait for the confirming login end."""
-    (place.root / "patience-ends").touch()
-    wait_until((place.root / "waits").exists)
+def confirm(place: Place, token: str = "first") -> Finished:
+    """Confirm over a new login."""
+    return place.run("sshd_confirm", arguments=(token,))
+
+
+def end_patience(place: Place, seconds: int = 60) -> None:
+    """Let the wait for a confirming login end, and what follows it."""
+    (place.root / f"after-{seconds}").touch()
+    wait_until((place.root / f"over-{seconds}").exists)
 
 
 def test_confirmed_change_stays(sshd: Place) -> None:
     assert write(sshd) == Finished(0, "")
     assert is_pending(sshd)
-    assert sshd.run("sshd_confirm") == Finished(0, "")
+    assert confirm(sshd) == Finished(0, "")
     end_patience(sshd)
     assert drop_in(sshd).read_text() == TEXT
     assert drop_in(sshd).stat().st_mode & 0o777 == 0o644
     assert not is_pending(sshd)
 
 
-def test_unconfirmed_change_is_taken_back(sshd: Place) -> None:
-    write(sshd)
-    end_patience(sshd)
-    wait_until(lambda: not is_pending(sshd))
-    assert not drop_in(sshd).exists()
-
-
-def test_unconfirmed_change_of_an_earlier_drop_in_brings_that_one_back(sshd: Place) -> None:
-    drop_in(sshd).write_text("X11Forwarding no\n")
+@pytest.mark.parametrize("before", [None, "X11Forwarding no\n"])
+def test_unconfirmed_change_is_taken_back(sshd: Place, before: str | None) -> None:
+    put(sshd, before)
     write(sshd)
     assert drop_in(sshd).read_text() == TEXT
     end_patience(sshd)
-    wait_until(lambda: not is_pending(sshd))
-    assert drop_in(sshd).read_text() == "X11Forwarding no\n"
+    assert (content(sshd), is_pending(sshd)) == (before, False)
+    assert sshd.calls("systemctl")[-1] == "try-reload-or-restart ssh.service"
 
 
 def test_confirmation_that_comes_too_late_says_so(sshd: Place) -> None:
     write(sshd)
     end_patience(sshd)
-    wait_until(lambda: not is_pending(sshd))
-    done = sshd.run("sshd_confirm")
+    done = confirm(sshd)
     assert done.status == 1
     assert three_parts(done.output)
+
+
+def test_second_confirmation_says_so_and_changes_nothing(sshd: Place) -> None:
+    write(sshd)
+    confirm(sshd)
+    done = confirm(sshd)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert content(sshd) == TEXT
+
+
+def test_confirmation_of_an_earlier_change_does_not_confirm_a_later_one(sshd: Place) -> None:
+    write(sshd)
+    write(sshd, "second", seconds=90)
+    assert confirm(sshd).status == 1
+    end_patience(sshd, 90)
+    assert (content(sshd), is_pending(sshd)) == (None, False)
+
+
+@pytest.mark.parametrize("confirmed_first", [True, False])
+def test_timer_of_an_earlier_change_leaves_a_later_one(sshd: Place, confirmed_first: bool) -> None:
+    write(sshd)
+    write(sshd, "second", seconds=90)
+    if confirmed_first:
+        confirm(sshd, "second")
+    end_patience(sshd)
+    assert content(sshd) == TEXT
+    assert confirmed_first or confirm(sshd, "second") == Finished(0, "")
+    end_patience(sshd, 90)
+    assert (content(sshd), is_pending(sshd)) == (TEXT, False)
+
+
+def test_timer_waits_while_another_run_is_at_work(sshd: Place) -> None:
+    # The next run settles the first change itself; a timer between its steps would take away that run's mark.
+    write(sshd)
+    with (state(sshd) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (sshd.root / "after-60").touch()
+        write(sshd, "second", seconds=90)
+        assert not (sshd.root / "over-60").exists()
+    end_patience(sshd)
+    assert confirm(sshd, "second") == Finished(0, "")
+    assert content(sshd) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -102,10 +164,73 @@ def test_what_sshd_does_not_take_is_taken_back_at_once(sshd: Place, answers: str
     assert not is_pending(sshd)
 
 
+def test_timer_runs_before_sshd_reads_the_file(sshd: Place) -> None:
+    sshd.stand_in("systemctl", 'case $1 in cat) ;; *) kill -KILL "$PPID" ;; esac')
+    assert write(sshd).status == KILLED
+    sshd.stand_in("systemctl", "")
+    end_patience(sshd)
+    assert (content(sshd), is_pending(sshd)) == (None, False)
+
+
 def test_an_interrupted_change_is_taken_back_before_the_next(sshd: Place) -> None:
     drop_in(sshd).write_text("half\n")
-    sshd.path("/var/lib/gpu-hosts/sshd/before").write_text("X11Forwarding no\n")
-    sshd.path("/var/lib/gpu-hosts/sshd/pending").touch()
+    (state(sshd) / "before").write_text("X11Forwarding no\n")
+    (state(sshd) / "pending").touch()
     write(sshd)
-    assert sshd.path("/var/lib/gpu-hosts/sshd/before").read_text() == "X11Forwarding no\n"
-    assert drop_in(sshd).read_text() == TEXT
+    assert (state(sshd) / "before").read_text() == "X11Forwarding no\n"
+    assert content(sshd) == TEXT
+
+
+def test_missing_folder_of_drop_ins_is_an_error(sshd: Place) -> None:
+    done = sshd.run("sshd_x11", arguments=(str(sshd.root / "none/00.conf"), "60", "t", *EXPECTED), payload=TEXT)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert not is_pending(sshd)
+
+
+@pytest.mark.parametrize("to", ["/before", "/take_back", ".new"])
+def test_full_disk_leaves_the_earlier_drop_in(sshd: Place, to: str) -> None:
+    put(sshd, "X11Forwarding no\n")
+    sshd.fill_disk_at(to)
+    done = write(sshd)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert (content(sshd), is_pending(sshd)) == ("X11Forwarding no\n", False)
+
+
+def test_disk_that_fills_up_before_the_earlier_drop_in_is_back_keeps_mark_and_copy(sshd: Place) -> None:
+    put(sshd, "X11Forwarding no\n")
+    write(sshd)
+    sshd.fill_disk_at(".new")
+    end_patience(sshd)
+    assert (content(sshd), is_pending(sshd)) == (TEXT, True)
+    done = write(sshd, "second", seconds=90)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert (state(sshd) / "before").read_text() == "X11Forwarding no\n"
+
+
+def crash(place: Place, step: int) -> bool:
+    """Begin from an earlier drop-in and end at the ``step``-th change of the disk. False where there are fewer."""
+    put(place, "X11Forwarding no\n")
+    for left in state(place).iterdir():
+        left.unlink()
+    place.stand_in("systemctl", "[ $1 = cat ]")  # the reload fails, so that the change is taken back
+    place.kill_at(step)
+    is_killed = write(place).status == KILLED
+    place.kill_no_more()
+    place.stand_in("systemctl", "")
+    return is_killed
+
+
+def test_wherever_it_is_killed_the_next_run_begins_with_the_earlier_drop_in(sshd: Place) -> None:
+    sshd.stand_in("setsid", "")  # without a timer, as after a power failure
+    step = 1
+    while crash(sshd, step):
+        assert content(sshd) in ("X11Forwarding no\n", TEXT), step
+        assert write(sshd, "second") == Finished(0, ""), step
+        assert (content(sshd), is_pending(sshd)) == (TEXT, True), step
+        assert (state(sshd) / "before").read_text() == "X11Forwarding no\n", step
+        step += 1
+    # The copies; write and rename; the same again to take it back, and the mark and the copy go.
+    assert step > 8
