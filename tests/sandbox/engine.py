@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from tests.sandbox.errors import SandboxError
 
 LABEL = "pyinfra-gpu-hosts.sandbox"
 PREFIX = "gpu-sandbox"
+IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+DEFAULT_NAMESPACE = Path("/run/docker/netns/default")  # a mount that dockerd leaves
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -54,6 +57,8 @@ def wait_until(is_so: Callable[[], bool], *, what: str, seconds: float, look_at:
 def start_dockerd(folder: Path) -> None:
     """Start ``dockerd`` in the background; its process id and log stay in ``folder``."""
     log = folder / "dockerd.log"
+    before = {"ip_forward": IP_FORWARD.read_text(), "policy": _forward_policy()}
+    (folder / "before-dockerd.json").write_text(json.dumps(before))
     with log.open("wb") as output:
         # No default bridge: the sandbox has its own network, and less is left to remove.
         process = subprocess.Popen(
@@ -82,6 +87,10 @@ def stop_dockerd(folder: Path) -> bool:
             look_at=str(folder / "dockerd.log"),
         )
         _remove_docker_firewall_rules()
+        before = json.loads((folder / "before-dockerd.json").read_text())
+        IP_FORWARD.write_text(before["ip_forward"])
+        run("iptables", *before["policy"])
+        subprocess.run(["umount", str(DEFAULT_NAMESPACE)], capture_output=True)
     pid_file.unlink()
     return is_running
 
@@ -94,6 +103,11 @@ def _command_name(pid: int) -> str | None:
         return None
     lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     return None if lines["State"].startswith("Z") else lines["Name"]
+
+
+def _forward_policy() -> list[str]:
+    """The arguments of iptables that set the policy of FORWARD as it is now; dockerd changes it."""
+    return run("iptables", "-S", "FORWARD").splitlines()[0].split()
 
 
 def _remove_docker_firewall_rules() -> None:
