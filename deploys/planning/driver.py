@@ -10,7 +10,7 @@ from deploys.planning.obstacles import refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
-from facts.model import Host, ModuleFlavour, PlatformKind
+from facts.model import Driver, Host, ModuleFlavour, PlatformKind
 
 
 def plan_driver(settings: Settings, host: Host, catalogue: Catalogue) -> DriverPlan:
@@ -125,7 +125,6 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
     if isinstance(repository, Refusal):
         return DriverPlan(refusal=repository)
     modules = row.open if choice.flavour is ModuleFlavour.OPEN else row.proprietary
-    driver = host.driver
     return DriverPlan(
         branch=choice.branch.branch,
         flavour=choice.flavour,
@@ -133,11 +132,17 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
         packages=_fill_in((*row.common, *modules), choice, host, row),
         lead=_fill_in((row.lead,), choice, host, row)[0],
         repository=repository,
-        reboot_due=driver.nouveau_loaded
-        or driver.nova_core_loaded
-        or driver.loaded_version not in (None, driver.disk_version),
+        reboot_due=_is_another_loaded(host.driver, choice.branch.branch),
         notes=_why(host, row, choice, gpus),
     )
+
+
+def _is_another_loaded(driver: Driver, branch: str) -> bool:
+    """Whether a module is loaded that only a boot replaces: another project's, another branch's, one gone from disk."""
+    if driver.nouveau_loaded or driver.nova_core_loaded:
+        return True
+    loaded = driver.loaded_version
+    return loaded is not None and (loaded != driver.disk_version or loaded.split(".")[0] != branch)
 
 
 def _fill_in(names: tuple[str, ...], choice: Choice, host: Host, row: DriverPackages) -> tuple[str, ...]:
