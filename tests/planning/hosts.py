@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deploys.planning.records import Plan
 from facts.model import (
     AptFile,
     Docker,
@@ -188,3 +189,17 @@ def with_sources(host: Host, *texts: str, suffix: str = "list") -> Host:
 def with_daemon_json(host: Host, text: str | None, *, runtimes: tuple[str, ...] = ("runc",)) -> Host:
     """The host with a daemon.json and the runtimes that its daemon knows."""
     return replace(host, docker=replace(host.docker, daemon_json=text, runtimes=runtimes))
+
+
+def with_jetson(host: Host, *, l4t: str | None) -> Host:
+    """The Jetson with another L4T release."""
+    assert host.jetson
+    return replace(host, jetson=replace(host.jetson, l4t=l4t))
+
+
+def needs_something(plan: Plan) -> bool:
+    """Whether a run would do anything on the host."""
+    packages = plan.driver.packages or plan.package_groups
+    files = plan.sshd.drop_in or plan.daemon.text
+    steps = plan.docker.start or plan.images.pull or (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
+    return bool(packages or files or steps or plan.repositories)

@@ -27,10 +27,10 @@ def test_narrow_ranges_stand_before_the_wider_ones_around_them(catalogue: Catalo
         assert not hidden, f"{wide.name} hides {hidden}"
 
 
-def test_branches_that_gpus_name_exist(catalogue: Catalogue) -> None:
-    known = {row.branch for row in catalogue.branch}
-    assert {branch for row in catalogue.gpus for branch in row.branches} <= known
-    assert all(row.version.startswith(f"{row.branch}.") for row in catalogue.branch)
+def test_only_gpus_whose_last_branch_has_ended_are_without_one(catalogue: Catalogue) -> None:
+    served = {row.name for row in catalogue.gpus for one in catalogue.branch if row.is_served_by(one.branch)}
+    assert {row.name for row in catalogue.gpus} - served == {"Kepler or older"}
+    assert all(row.oldest_branch <= row.newest_branch for row in catalogue.gpus)
 
 
 def test_repositories_that_packages_name_serve_their_distribution(catalogue: Catalogue) -> None:

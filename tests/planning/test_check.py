@@ -9,7 +9,7 @@ from deploys.planning.check import Finding, Verdict, check, explain, sum_up
 from deploys.planning.plan import ALL_AREAS, make_plan
 from deploys.planning.records import Area, Plan
 from deploys.planning.settings import Settings
-from facts.model import Docker, Driver, Host, Proof, Toolkit
+from facts.model import Docker, Driver, Host, Kernel, ModuleFlavour, Proof, Toolkit
 from tests.planning.hosts import (
     BARE,
     DOCKER,
@@ -64,6 +64,11 @@ def test_a_host_on_which_nothing_happened_is_not_good() -> None:
         (replace(DRIVER_580, loaded_version=None), BAD, "none is loaded"),
         (replace(DRIVER_580, loaded_version="570.133.20"), BAD, "570.133.20 is loaded"),
         (
+            replace(DRIVER_580, disk_flavour=ModuleFlavour.PROPRIETARY),
+            BAD,
+            "open modules were planned, proprietary ones",
+        ),
+        (
             replace(DRIVER_580, loaded_version="595.1.1", disk_version="595.1.1", library_version="595.1.1"),
             BAD,
             "595.1.1 is there",
@@ -107,6 +112,8 @@ def test_docker(state: Docker, verdict: Verdict, says: str) -> None:
     assert says in found.text
 
 
+# JetPack's own package of that name is a metapackage with JetPack's version.
+JETPACK = ("nvidia-container", "6.2+b77")
 MIXED = (("libnvidia-container1", "1.17.8-1"), *TOOLKIT_PACKAGES[2:])
 
 
@@ -116,6 +123,7 @@ MIXED = (("libnvidia-container1", "1.17.8-1"), *TOOLKIT_PACKAGES[2:])
         (READY.toolkit, GOOD, "1.19.1-1"),
         (Toolkit(TOOLKIT_PACKAGES, None, ()), BAD, "not there"),
         (Toolkit(MIXED, "/usr/bin/nvidia-container-runtime", ()), BAD, "1.17.8-1, 1.19.1-1"),
+        (Toolkit((*TOOLKIT_PACKAGES, JETPACK), "/usr/bin/nvidia-container-runtime", ()), GOOD, "1.19.1-1"),
     ],
 )
 def test_toolkit(state: Toolkit, verdict: Verdict, says: str) -> None:
@@ -229,6 +237,20 @@ def test_a_refused_host_is_one_bad_finding() -> None:
     host = replace(BARE, elevated=False)
     [found] = check(plan(host), host)
     assert (found.area, found.verdict) == (Area.HOST, BAD)
+
+
+def test_a_host_that_stopped_answering_is_unknown_and_nothing_is_said_of_its_parts() -> None:
+    [found] = check(plan(BARE), Host(probe=0))
+    assert (found.area, found.verdict) == (Area.HOST, UNKNOWN)
+    assert found.remedy
+
+
+def test_a_next_kernel_without_the_driver_is_bad() -> None:
+    driver = replace(DRIVER_580, next_boot_version=None)
+    host = replace(READY, kernel=Kernel("6.12.48", "6.12.57", ()), driver=driver)
+    found = finding(Area.DRIVER, host, plan(host))
+    assert found.verdict is BAD
+    assert "6.12.57" in found.text
 
 
 def test_a_due_reboot_without_leave_is_bad() -> None:

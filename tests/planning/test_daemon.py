@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploys.planning.daemon import digest, merge_runtime, plan_daemon
-from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER_DESKTOP, READY, with_daemon_json
+from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER, DOCKER_DESKTOP, READY, with_daemon_json
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -132,6 +132,22 @@ def test_missing_runtime_is_planned_with_its_reason(text: str | None, runtimes: 
     assert plan.found == digest(text)
     assert plan.runtimes == ("nvidia",)
     assert says in plan.notes[0].because
+
+
+@pytest.mark.parametrize("flag", ["--add-runtime=nvidia=", "--add-runtime nvidia="])
+def test_runtime_registered_by_a_flag_is_not_registered_twice(flag: str) -> None:
+    # A key that is both in the file and on the command line stops dockerd.
+    flags = f"-H fd:// {flag}/usr/bin/nvidia-container-runtime"
+    plan = plan_daemon(replace(READY, docker=replace(DOCKER, daemon_json="{}", daemon_flags=flags)))
+    assert (plan.text, plan.runtimes) == (None, ("nvidia",))
+    assert "flags" in plan.notes[0].because
+
+
+def test_a_snaps_daemon_json_is_not_the_hosts() -> None:
+    plan = plan_daemon(replace(READY, docker=replace(DOCKER, origin="snap", daemon_json=None, runtimes=("runc",))))
+    assert plan.text is None
+    assert plan.refusal
+    assert "snap" in plan.refusal.seen
 
 
 def test_an_interrupted_change_is_settled_even_where_all_looks_right() -> None:

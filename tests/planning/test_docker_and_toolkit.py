@@ -9,7 +9,7 @@ from deploys.planning.docker import plan_docker
 from deploys.planning.records import DockerPlan, ToolkitPlan
 from deploys.planning.settings import Settings
 from deploys.planning.toolkit import plan_toolkit
-from facts.model import Host, Jetson, Toolkit
+from facts.model import Host, Toolkit
 from tests.planning.hosts import (
     BARE,
     DOCKER,
@@ -20,6 +20,7 @@ from tests.planning.hosts import (
     TOOLKIT_PACKAGES,
     WSL,
     on_ubuntu,
+    with_jetson,
     with_sources,
 )
 
@@ -41,13 +42,7 @@ def with_toolkit(host: Host, *packages: tuple[str, str]) -> Host:
     return replace(host, toolkit=Toolkit(packages, None, ()))
 
 
-def on_l4t(release: str | None) -> Host:
-    """The Jetson with another L4T release."""
-    assert JETSON.jetson
-    return replace(JETSON, jetson=replace(JETSON.jetson, l4t=release))
-
-
-@pytest.mark.parametrize("host", [BARE, on_ubuntu("6.8.0-45-generic"), WSL, on_l4t("36.4.4")])
+@pytest.mark.parametrize("host", [BARE, on_ubuntu("6.8.0-45-generic"), WSL, JETSON])
 def test_missing_docker_comes_from_docker(host: Host) -> None:
     plan = docker(host)
     # docs.docker.com/engine/install: the five packages of its own command line.
@@ -82,6 +77,20 @@ def test_stopped_docker_is_started() -> None:
     assert (plan.start, plan.packages) == (True, ())
 
 
+@pytest.mark.parametrize(
+    ("host", "seen"),
+    [
+        (replace(WSL, init="init(Ubuntu)", docker=replace(DOCKER, running=False)), "init(Ubuntu)"),
+        (replace(READY, docker=replace(DOCKER, origin="snap", running=False)), "snap"),
+    ],
+)
+def test_stopped_docker_that_systemd_does_not_start_is_refused(host: Host, seen: str) -> None:
+    plan = docker(host)
+    assert plan.refusal
+    assert plan == DockerPlan(refusal=plan.refusal)
+    assert seen in plan.refusal.seen
+
+
 def test_docker_that_did_not_answer_is_not_started_over() -> None:
     assert not docker(replace(READY, docker=replace(DOCKER, running=None, server_version=None))).start
 
@@ -104,7 +113,7 @@ def test_docker_desktop_is_used_as_it_is() -> None:
     ],
 )
 def test_docker_is_refused_on_an_l4t_kernel_it_does_not_start_on(l4t: str | None, refused: bool) -> None:
-    plan = docker(on_l4t(l4t))
+    plan = docker(with_jetson(JETSON, l4t=l4t))
     assert bool(plan.refusal) is refused
     assert bool(plan.packages) is not refused
     if plan.refusal:
@@ -112,7 +121,7 @@ def test_docker_is_refused_on_an_l4t_kernel_it_does_not_start_on(l4t: str | None
 
 
 def test_docker_that_runs_on_such_a_kernel_is_kept() -> None:
-    assert docker(replace(on_l4t("36.4.3"), docker=DOCKER)).refusal is None
+    assert docker(replace(with_jetson(JETSON, l4t="36.4.3"), docker=DOCKER)).refusal is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,8 @@ def test_missing_toolkit_is_installed_as_four_packages() -> None:
 
 def test_whole_toolkit_is_kept() -> None:
     plan = toolkit(READY)
-    assert plan == ToolkitPlan(notes=plan.notes)
+    assert plan == ToolkitPlan(expected=plan.expected, notes=plan.notes)
+    assert set(plan.expected) == {name for name, _ in TOOLKIT_PACKAGES}
     assert "1.19.1-1" in plan.notes[0].choice
 
 
@@ -169,17 +179,29 @@ def test_toolkit_repository_of_somebody_else_is_used() -> None:
     assert plan.repository is None
 
 
-def test_incomplete_toolkit_of_l4t_is_not_ours_to_replace() -> None:
-    plan = toolkit(with_toolkit(JETSON, ("nvidia-container-toolkit", "1.14.2-1")))
+@pytest.mark.parametrize("l4t", ["32.7.3", "35.4.1", "36.4.4", "38.2.0", None])
+@pytest.mark.parametrize("packages", [(), (("nvidia-container-toolkit", "1.14.2-1"),), TOOLKIT_PACKAGES])
+def test_runtime_that_came_with_l4t_is_kept(l4t: str | None, packages: tuple[tuple[str, str], ...]) -> None:
+    found = Toolkit(packages, "/usr/bin/nvidia-container-runtime", ())
+    plan = toolkit(replace(with_jetson(JETSON, l4t=l4t), toolkit=found))
+    assert plan == ToolkitPlan(notes=plan.notes)
+    assert "L4T" in plan.notes[0].because
+
+
+@pytest.mark.parametrize("l4t", ["32.7.3", "35.4.1"])
+def test_missing_runtime_of_an_old_l4t_is_not_nvidias_newest(l4t: str) -> None:
+    plan = toolkit(with_toolkit(with_jetson(JETSON, l4t=l4t), ("nvidia-container-toolkit", "1.14.2-1")))
     assert plan.refusal
-    assert "nvidia-container-toolkit 1.14.2-1" in plan.refusal.seen
+    assert plan == ToolkitPlan(refusal=plan.refusal)
+    assert l4t in plan.refusal.seen
+    assert "nvidia-container" in plan.refusal.remedy
 
 
-def test_toolkit_is_installed_on_a_jetson_without_any_and_l4t_stays() -> None:
-    plan = toolkit(JETSON)
+@pytest.mark.parametrize("l4t", ["36.4.4", "38.2.0", None])
+def test_toolkit_is_installed_on_a_jetson_without_any_and_l4t_stays(l4t: str | None) -> None:
+    plan = toolkit(with_jetson(JETSON, l4t=l4t))
     assert plan.repository
     assert "arm64" in plan.repository.uri
-    assert isinstance(JETSON.jetson, Jetson)
     assert not any(name.startswith("nvidia-l4t") for name in plan.packages)
 
 

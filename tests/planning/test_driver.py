@@ -134,6 +134,17 @@ def test_unreadable_pci_is_not_taken_for_no_gpu() -> None:
     assert "no NVIDIA GPU" not in refusal(replace(BARE, gpus=None)).brief
 
 
+def test_gpu_of_a_virtual_machine_is_refused() -> None:
+    found = refusal(replace(BARE, gpus=(gpu(0x2330, driver="vfio-pci"),)))
+    assert "0000:17:00.0 is bound to vfio-pci" in found.seen
+
+
+def test_gpu_of_a_virtual_machine_does_not_decide_for_the_others() -> None:
+    mine = gpu(0x1DB4, address="0000:18:00.0")
+    found = plan(replace(BARE, gpus=(gpu(0x2B85, driver="vfio-pci"), mine)))
+    assert (found.refusal, found.flavour) == (None, PROPRIETARY)
+
+
 def test_run_file_leftovers_are_refused() -> None:
     found = refusal(replace(BARE, driver=replace(BARE.driver, run_file_installer=True)))
     assert ".run" in found.brief
@@ -221,6 +232,39 @@ def test_an_installed_driver_is_not_switched_to_another_branch_or_flavour() -> N
     assert "open" in refusal(READY, Settings(nvidia_driver_modules="proprietary")).seen
 
 
+# Legacy list: 580 is the last branch for Volta, 470 for Kepler. Release notes: Blackwell came with 570. nvGpus.h: no
+# proprietary modules for Blackwell and Grace Hopper, no open ones before Turing.
+INSTALLED = [
+    (0x2B85, "580.95.05", OPEN, True),
+    (0x2B85, "580.95.05", PROPRIETARY, False),
+    (0x2B85, "550.163.01", OPEN, False),
+    (0x2342, "580.95.05", PROPRIETARY, False),
+    (0x2330, "535.183.01", PROPRIETARY, True),
+    (0x2330, "595.1.1", OPEN, True),
+    (0x1DB4, "580.95.05", PROPRIETARY, True),
+    (0x1DB4, "580.95.05", OPEN, False),
+    (0x1DB4, "595.1.1", PROPRIETARY, False),
+    (0x1DB4, "595.1.1", None, False),
+    (0x102D, "470.256.02", PROPRIETARY, True),
+    (0x102D, "535.183.01", PROPRIETARY, False),
+    (0x2B85, "580.95.05", None, True),
+]
+
+
+@pytest.mark.parametrize(("device", "version", "flavour", "kept"), INSTALLED)
+def test_installed_driver_is_kept_where_it_drives_the_gpu(
+    device: int, version: str, flavour: ModuleFlavour | None, kept: bool
+) -> None:
+    driver = replace(DRIVER_580, disk_version=version, library_version=version, disk_flavour=flavour)
+    host = replace(with_gpus(READY, device), driver=driver)
+    if kept:
+        assert (plan(host).refusal, plan(host).packages) == (None, ())
+    else:
+        found = refusal(host)
+        assert f"{device:#06x}" in found.seen
+        assert version in found.seen
+
+
 @pytest.mark.parametrize("owner", ["nouveau", "nova_core"])
 def test_another_driver_on_the_gpu_makes_a_reboot_due(owner: str) -> None:
     driver = replace(BARE.driver, nouveau_loaded=owner == "nouveau", nova_core_loaded=owner == "nova_core")
@@ -231,6 +275,14 @@ def test_another_driver_on_the_gpu_makes_a_reboot_due(owner: str) -> None:
 
 def test_a_fresh_driver_is_loaded_without_a_reboot() -> None:
     assert not plan(BARE).reboot_due
+
+
+@pytest.mark.parametrize(("version", "due"), [("580.65.06", False), ("570.133.20", True)])
+def test_completing_a_driver_of_another_branch_makes_a_reboot_due(version: str, due: bool) -> None:
+    driver = replace(DRIVER_580, loaded_version=version, disk_version=version, library_version=None)
+    found = plan(replace(READY, driver=driver))
+    assert "nvidia-driver-cuda" in found.packages
+    assert found.reboot_due is due
 
 
 @pytest.mark.parametrize(
@@ -259,7 +311,25 @@ def test_the_note_says_what_why_and_for_which_gpu() -> None:
     assert "2028-06" in text
 
 
-@pytest.mark.parametrize("next_boot", ["6.12.57+deb13-amd64", None])
-def test_the_module_must_exist_for_the_kernel_that_boots_next(next_boot: str | None) -> None:
-    running = "6.12.48+deb13-amd64"
-    assert plan(replace(BARE, kernel=Kernel(running, next_boot, ()))).kernel == (next_boot or running)
+RUNNING, NEXT = "6.12.48+deb13-amd64", "6.12.57+deb13-amd64"
+
+
+@pytest.mark.parametrize(("next_boot", "kernels"), [(NEXT, {RUNNING, NEXT}), (RUNNING, {RUNNING}), (None, {RUNNING})])
+def test_headers_come_for_the_running_kernel_and_the_next(next_boot: str | None, kernels: set[str]) -> None:
+    found = plan(replace(BARE, kernel=Kernel(RUNNING, next_boot, ())))
+    headers = {name.removeprefix("linux-headers-") for name in found.packages if name.startswith("linux-headers-")}
+    assert headers == kernels | {"amd64"}
+    assert len(found.packages) == len(set(found.packages))
+
+
+def test_installed_driver_without_a_module_for_the_next_kernel_is_refused() -> None:
+    host = replace(READY, kernel=Kernel(RUNNING, NEXT, ()), driver=replace(DRIVER_580, next_boot_version=None))
+    assert NEXT in refusal(host).seen
+    assert plan(replace(host, kernel=Kernel(RUNNING, None, ()))).refusal is None
+    assert plan(replace(host, driver=DRIVER_580)).refusal is None
+
+
+def test_driver_of_the_next_kernel_alone_is_kept_and_a_reboot_due() -> None:
+    driver = replace(DRIVER_580, loaded_version=None, disk_version=None, disk_flavour=None)
+    found = plan(replace(READY, kernel=Kernel(RUNNING, NEXT, ()), driver=driver))
+    assert (found.refusal, found.packages, found.reboot_due) == (None, (), True)

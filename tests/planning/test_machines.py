@@ -11,6 +11,7 @@ from deploys.planning.settings import Settings
 from facts.model import Host, PlatformKind
 from facts.parse import parse_probe
 from tests.facts.machines import all_machines, link_tools, probe_machine
+from tests.planning.hosts import needs_something
 
 CATALOGUE = load_catalogue()
 NAMES = [machine.name for machine in all_machines()]
@@ -61,7 +62,7 @@ def test_nothing_is_planned_that_the_host_must_not_get(name: str, hosts: dict[st
 def test_machine_is_refused_whole(name: str, hosts: dict[str, Host]) -> None:
     found = plan(hosts[name])
     assert found.host
-    assert not found.changes
+    assert not needs_something(found)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +105,12 @@ def test_half_configured_packages_are_named(hosts: dict[str, Host]) -> None:
     assert "linux-image-6.12.10-76061203-generic" in refusal.seen
 
 
-def test_run_file_driver_is_refused_and_the_docker_beside_it_kept(hosts: dict[str, Host]) -> None:
+def test_run_file_driver_and_stopped_snap_are_refused_and_nothing_is_put_beside_them(hosts: dict[str, Host]) -> None:
     found = plan(hosts["x86-desktop"])
     assert found.driver.refusal
-    assert found.docker.refusal is None
-    assert found.docker.packages == ()
+    assert found.docker.refusal
+    assert "snap start docker" in found.docker.refusal.remedy
+    assert (packages(found), found.daemon.text) == ([], None)
 
 
 def test_l4t_36_4_0_is_too_old_for_a_new_docker(hosts: dict[str, Host]) -> None:

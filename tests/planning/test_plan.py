@@ -18,8 +18,10 @@ from tests.planning.hosts import (
     PROOF_IMAGE,
     READY,
     WSL,
+    needs_something,
     with_daemon_json,
     with_gpus,
+    with_jetson,
 )
 
 CATALOGUE = load_catalogue()
@@ -57,13 +59,13 @@ def test_a_bare_host_gets_everything_in_order() -> None:
     assert found.daemon.text
     assert found.images.pull == (PROOF_IMAGE,)
     assert found.proof.run
-    assert found.changes
+    assert needs_something(found)
 
 
 def test_a_host_as_a_run_leaves_it_needs_nothing() -> None:
     found = plan(READY)
-    assert (found.changes, found.proof.run) == (False, False)
-    assert (found.refusals, skipped(found), found.repositories, found.package_groups) == ((), {}, (), ())
+    assert not needs_something(found)
+    assert (found.refusals, skipped(found)) == ((), {})
 
 
 def test_only_what_differs_is_planned() -> None:
@@ -92,9 +94,7 @@ def test_a_refused_driver_leaves_docker_and_images_and_names_what_waits() -> Non
 
 
 def test_a_refused_docker_stops_what_needs_it_and_not_the_driver() -> None:
-    assert JETSON.jetson
-    host = replace(JETSON, jetson=replace(JETSON.jetson, l4t="36.4.3"))
-    found = plan(host)
+    found = plan(with_jetson(JETSON, l4t="36.4.3"))
     assert [refusal.area for refusal in found.refusals] == [Area.DOCKER]
     assert found.toolkit.packages
     assert skipped(found) == dict.fromkeys((Area.DAEMON, Area.IMAGES, Area.PROOF), "docker, which is refused")
@@ -124,6 +124,19 @@ def test_no_driver_package_reaches_a_jetson_or_wsl(host: Host) -> None:
         assert not found.reboot.due
 
 
+def test_a_ready_jetson_of_unknown_release_needs_nothing() -> None:
+    assert READY.proof
+    proof = replace(READY.proof, driver="L4T of unknown release")
+    host = replace(with_jetson(JETSON, l4t=None), docker=DOCKER, toolkit=READY.toolkit, proof=proof)
+    assert not needs_something(plan(host))
+
+
+def test_xauth_is_installed_where_packages_can_be() -> None:
+    host = replace(READY, sshd=replace(READY.sshd, xauth=None))
+    assert plan(host).package_groups == ((Area.SSHD, ("xauth",)),)
+    assert plan(replace(host, packages=replace(host.packages, manager="dnf"))).package_groups == ()
+
+
 def test_docker_desktop_needs_only_the_proof() -> None:
     found = plan(DOCKER_DESKTOP)
     assert (found.package_groups, found.repositories, found.daemon.text) == ((), (), None)
@@ -147,7 +160,7 @@ def test_a_hopeless_host_is_refused_whole(host: Host, says: str) -> None:
     assert says in found.host.brief
     assert found.host.seen
     assert found.host.remedy
-    assert not found.changes
+    assert not needs_something(found)
     assert found.refusals == (found.host,)
     assert all(area_plan.skipped for _, area_plan in found.areas)
 
@@ -156,7 +169,7 @@ def test_unusable_settings_refuse_the_host_and_name_every_problem() -> None:
     refusal = refuse_settings((Problem("reboot", "is odd"), Problem("docker_x", "is unknown")))
     assert "reboot: is odd" in refusal.seen
     assert "docker_x: is unknown" in refusal.seen
-    assert not refused_plan(refusal).changes
+    assert not needs_something(refused_plan(refusal))
 
 
 # Each area's own file in deploys/, on a host where nothing is right yet.
@@ -195,7 +208,7 @@ def test_images_alone_wait_for_a_docker_that_is_stopped() -> None:
 
 def test_a_partial_run_of_a_ready_host_needs_nothing() -> None:
     for area in ALL_AREAS:
-        assert not plan(READY, areas=frozenset({area})).changes, area
+        assert not needs_something(plan(READY, areas=frozenset({area}))), area
 
 
 def test_a_due_reboot_without_leave_is_refused_and_the_proof_waits() -> None:
@@ -221,8 +234,9 @@ def test_a_reboot_that_is_never_wanted_is_said_without_refusing() -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, REBOOT, NEVER])
-def test_no_reboot_where_none_is_due(settings: Settings) -> None:
-    assert not plan(READY, settings).reboot.due
+@pytest.mark.parametrize("host", [READY, replace(READY, driver=replace(DRIVER_580, library_version=None))])
+def test_no_reboot_where_what_is_loaded_is_on_disk(host: Host, settings: Settings) -> None:
+    assert not plan(host, settings).reboot.due
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, REBOOT, NEVER])

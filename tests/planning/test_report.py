@@ -76,10 +76,10 @@ def test_a_refusal_reads_as_three_parts_and_names_what_waits() -> None:
 
 def test_a_refused_host_reads_as_its_refusal_alone() -> None:
     host = replace(BARE, elevated=False, user="lab")
-    [text] = describe_plan(plan(host), host)
-    assert text.startswith("refused: host: root rights are needed")
-    assert "\n  seen: user lab" in text
-    assert "\n  to do: " in text
+    refused, seen, remedy = describe_plan(plan(host), host)
+    assert refused.startswith("host: refused: root rights are needed")
+    assert seen.startswith("host:   seen: user lab")
+    assert remedy.startswith("host:   to do: ")
 
 
 def test_what_could_not_be_read_is_said() -> None:
@@ -138,7 +138,8 @@ def test_table_line_of_a_ready_host() -> None:
         (JETSON, "reboot", "no"),
         (WSL, "driver", "Windows'"),
         (DOCKER_DESKTOP, "toolkit", "Docker Desktop's"),
-        (replace(READY, docker=replace(READY.docker, server_version=None)), "docker", "not running"),
+        (replace(READY, docker=replace(READY.docker, server_version=None, running=False)), "docker", "not running"),
+        (replace(READY, docker=replace(READY.docker, server_version=None, running=None)), "docker", "unknown"),
         (replace(READY, driver=replace(DRIVER_580, loaded_version="570.1")), "driver", "570.1/580.95.05"),
         (replace(READY, driver=replace(DRIVER_580, loaded_version="570.1")), "reboot", "yes"),
         (replace(READY, boot="next/1"), "proof", "before this boot"),

@@ -94,6 +94,31 @@ def test_toolkit_source_with_and_without_a_slash_is_the_same() -> None:
     assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb {TOOLKIT}/ /")) is None
 
 
+def test_toolkit_source_as_nvidias_own_list_has_it_is_adopted() -> None:
+    # nvidia.github.io/libnvidia-container/stable/deb/nvidia-container-toolkit.list, with the guide's Signed-By.
+    line = f"deb [signed-by=/usr/share/keyrings/k.gpg] {TOOLKIT.replace('amd64', '$(ARCH)')} /"
+    assert plan("nvidia-container-toolkit", with_sources(BARE, line)) is None
+    assert plan("nvidia-container-toolkit", with_sources(JETSON, line)) is None
+
+
+def test_files_of_ours_have_names_that_nobodys_guide_uses() -> None:
+    for name in ("docker", "nvidia-container-toolkit", "nvidia-driver"):
+        one = added(name, BARE)
+        assert one.source_path == f"/etc/apt/sources.list.d/gpu-hosts-{name}.sources"
+        assert one.key_path == f"/etc/apt/keyrings/gpu-hosts-{name}.asc"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"deb {DOCKER} bookworm stable",
+        f"Enabled: no\nTypes: deb\nURIs: {DOCKER}\nSuites: trixie\nComponents: stable\n",
+    ],
+)
+def test_source_that_a_release_upgrade_left_behind_does_not_count(text: str) -> None:
+    assert isinstance(plan("docker", with_sources(BARE, text)), Repository)
+
+
 @pytest.mark.parametrize(
     "os",
     [replace(BARE.os, version="11", codename="bullseye"), ROCKY_9, replace(BARE.os, package_architecture="riscv64")],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from deploys.planning.settings import Problem, Settings, read_settings
+from tests.planning.hosts import PROOF_IMAGE
 
 
 def problems(data: dict[str, Any]) -> dict[str, str]:
@@ -47,6 +48,8 @@ def test_every_setting_is_described_in_a_sentence() -> None:
         ("images", ("python:3.12",), ("python:3.12",)),
         ("reboot", "when-needed", "when-needed"),
         ("sshd_x11", False, False),
+        ("gpu_proof_image", PROOF_IMAGE, PROOF_IMAGE),
+        ("sudo_password_env", "LAB_PASSWORD", "LAB_PASSWORD"),
     ],
 )
 def test_value_is_accepted(name: str, given: object, read: object) -> None:
@@ -67,7 +70,8 @@ def test_value_is_accepted(name: str, given: object, read: object) -> None:
         ("images", "python:3.12"),
         ("images", [1]),
         ("docker_key_fingerprint", "0xDEADBEEF"),
-        ("sudo_password_env", 5),
+        ("gpu_proof_image", "python:3.12"),
+        ("gpu_proof_image", "python@sha256:12"),
     ],
 )
 def test_value_is_refused_by_name(name: str, given: object) -> None:
@@ -100,6 +104,18 @@ def test_a_literal_password_is_refused_unprinted_with_a_hint_at_the_two_ways() -
     reason = problems({"sudo_password": "correct horse"})["sudo_password"]
     assert "sudo_password_" in reason
     assert "correct horse" not in reason
+
+
+@pytest.mark.parametrize("name", ["sudo_password_env", "sudo_password_file"])
+@pytest.mark.parametrize("given", [12345, ["correct horse"]])
+def test_a_password_where_its_place_belongs_is_refused_unprinted(name: str, given: object) -> None:
+    reason = problems({name: given})[name]
+    assert "12345" not in reason
+    assert "correct horse" not in reason
+
+
+def test_a_password_is_not_taken_for_a_variables_name() -> None:
+    assert "correct horse" not in problems({"sudo_password_env": "correct horse"})["sudo_password_env"]
 
 
 @pytest.mark.parametrize(

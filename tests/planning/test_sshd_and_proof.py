@@ -8,7 +8,7 @@ from deploys.planning.proof import driver_identity, plan_proof, stale_because
 from deploys.planning.settings import Settings
 from deploys.planning.sshd import plan_sshd
 from facts.model import Host, Proof
-from tests.planning.hosts import BARE, DOCKER_DESKTOP, JETSON, PROOF_IMAGE, READY, WSL, X11_OPTIONS
+from tests.planning.hosts import BARE, DOCKER_DESKTOP, JETSON, PROOF_IMAGE, READY, WSL, X11_OPTIONS, with_jetson
 
 MECHANISM = "--runtime=nvidia"
 GOOD = READY.proof or Proof(0, "", "", "", "", "", 0)
@@ -58,8 +58,10 @@ def test_missing_xauth_is_installed_and_said() -> None:
     assert any("xauth" in note.choice for note in plan.notes)
 
 
-def test_unconfirmed_change_is_settled() -> None:
-    assert plan_sshd(Settings(), replace(BARE, sshd=replace(BARE.sshd, pending=True))).drop_in
+def test_unconfirmed_change_is_settled_and_said() -> None:
+    plan = plan_sshd(Settings(), replace(BARE, sshd=replace(BARE.sshd, pending=True)))
+    assert plan.drop_in
+    assert "interrupted" in plan.notes[0].choice
 
 
 def test_main_file_without_drop_ins_is_not_edited() -> None:
@@ -124,7 +126,8 @@ def test_age_alone_does_not_make_a_proof_stale() -> None:
         (READY, "580.95.05"),
         (BARE, None),
         (JETSON, "L4T 36.4.4"),
-        (replace(JETSON, jetson=None), None),
+        (replace(JETSON, jetson=None), "L4T of unknown release"),
+        (with_jetson(JETSON, l4t=None), "L4T of unknown release"),
         (WSL, "Windows driver"),
     ],
 )
