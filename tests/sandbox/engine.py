@@ -59,7 +59,7 @@ def start_dockerd(folder: Path) -> None:
     log = folder / "dockerd.log"
     before = {"ip_forward": IP_FORWARD.read_text(), "policy": _forward_policy()}
     (folder / "before-dockerd.json").write_text(json.dumps(before))
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         # No default bridge: the sandbox has its own network, and less is left to remove.
         process = subprocess.Popen(
             ["dockerd", "--bridge=none"],
