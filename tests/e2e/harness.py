@@ -136,8 +136,8 @@ class Machine:
 
 
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    """Ask ``is_so()`` until it says yes; fail the test when it did not in minutes."""
-    deadline = time.monotonic() + 300
+    """Ask ``is_so()`` until it says yes; fail the test when it did not in three minutes."""
+    deadline = time.monotonic() + 180
     while not is_so():
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.2)

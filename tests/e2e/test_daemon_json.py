@@ -15,8 +15,8 @@ from tests.e2e.harness import Controller, Machine, data_of, start
 from tests.e2e.snapshot import keep_me_pid
 
 TOOLKIT = "deploys/container_toolkit.py"
-PENDING = "/var/lib/gpu-hosts/daemon-json/pending"
-BEFORE = "/var/lib/gpu-hosts/daemon-json/before"
+FOLDER = "/var/lib/gpu-hosts/daemon-json"
+PENDING, BEFORE = f"{FOLDER}/pending", f"{FOLDER}/before"
 SITE = '{\n  "log-driver": "json-file",\n  "labels": [\n    "site=lab-2"\n  ]\n}\n'
 # A key that a newer Docker may know. The daemon that runs has started without it, and will not take it.
 NEWER = SITE.replace('"log-driver"', '"key-of-a-newer-docker": true,\n  "log-driver"')
@@ -34,10 +34,10 @@ exec /usr/bin/docker "$@"
 def wsl(provisioned: Machine) -> Iterator[Machine]:
     """The host as before the runtime was registered, in the file and in the daemon, with the toolkit there."""
     provisioned.write(DAEMON_JSON, SITE)
-    provisioned.sh(f"docker kill keep-me; systemctl restart docker; rm -f {DAEMON_JSON}.gpu-hosts.bak")
+    provisioned.sh(f"docker kill keep-me; systemctl restart docker; rm -rf {DAEMON_JSON}.gpu-hosts.bak {FOLDER}")
     provisioned.wait_for("docker ps --quiet --filter name=keep-me | grep -q .", "the administrator's container")
     yield provisioned
-    provisioned.sh(f"rm -f /usr/local/bin/docker /run/docker-asked {PENDING} {BEFORE}; touch /run/docker-answers")
+    provisioned.sh("rm -f /usr/local/bin/docker /run/docker-asked; touch /run/docker-answers")
 
 
 def slow_docker_down(machine: Machine) -> None:
@@ -57,8 +57,7 @@ def wait_for_the_middle(machine: Machine) -> None:
 def let_docker_answer(machine: Machine) -> None:
     """Let the transaction go on, and return when it has ended."""
     machine.sh("touch /run/docker-answers")
-    ended = f"flock --nonblock {PENDING.replace('pending', 'lock')} true"
-    machine.wait_for(ended, "the end of the transaction")
+    machine.wait_for(f"flock --nonblock {FOLDER}/lock true", "the end of the transaction")
     assert not machine.does(f"[ -e {PENDING} ] || [ -e {BEFORE} ]")
 
 
@@ -71,15 +70,17 @@ def start_by_ssh(machine: Machine, text: str, *, terminal: bool) -> subprocess.P
     """Send the change of the file (now ``text``) by OpenSSH, as pyinfra would, with or without a terminal there."""
     script = load_detached("daemon_json")
     command = Access(root=False).command(script, "daemon-json", digest(text), "nvidia", stdin=merge_runtime(text))
+    lines = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
     words = ["-tt"] if terminal else []
     client = start(machine.ssh(*words, command.get_raw_value()), stdin=subprocess.PIPE)
     assert client.stdin is not None
     if terminal:
-        machine.wait_for("pgrep -x cat", "the reading of standard input")  # what was typed before sudo would be lost
-        client.stdin.write(merge_runtime(text) + "\x04")  # ends as typed
+        # What is typed before sudo has set the terminal up would be lost. Input ends as typed.
+        machine.wait_for(f"ls -d {FOLDER}/run.*", "the start of the script")
+        client.stdin.write(f"{lines}\x04")
         client.stdin.flush()
     else:
-        client.stdin.write(merge_runtime(text))
+        client.stdin.write(lines)
         client.stdin.close()
     return client
 
@@ -161,9 +162,9 @@ def test_pyinfra_killed_in_the_middle(wsl: Machine, controller: Controller) -> N
 def test_interrupted_change_is_settled_first(wsl: Machine, controller: Controller) -> None:
     """A host that lost power between swap and outcome: the old file comes back, and the run after that goes through."""
     wsl.write(DAEMON_JSON, merge_runtime(SITE))
-    wsl.sh(f"mkdir -p {PENDING.rpartition('/')[0]}")
+    wsl.sh(f"mkdir -p {FOLDER}")
     wsl.write(BEFORE, SITE)
-    wsl.write(PENDING, "")
+    wsl.write(PENDING, f"was={digest(SITE)}\nnew={digest(merge_runtime(SITE))}\n")
     run = controller.run(data_of(wsl), TOOLKIT, "-y")
     assert run.status == 1, run.text
     assert "settles an interrupted change of daemon.json" in run.said_of(wsl.name)
