@@ -190,13 +190,15 @@ def is_dated(row: dict[str, Any]) -> bool:
     return bool(row.get("source"))
 
 
-def output_of(*command: str) -> str:
-    """What a command prints, or nothing where this machine does not have it."""
-    if not shutil.which(command[0]):
-        return ""
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    ).stdout
+def outputs_of(*commands: tuple[str, ...]) -> list[str]:
+    """What commands print that run side by side; nothing of those that this machine does not have."""
+    quiet = subprocess.DEVNULL
+    started = [
+        subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, text=True)
+        for command in commands
+        if shutil.which(command[0])
+    ]
+    return [process.communicate()[0] for process in started]
 
 
 def configured_registries() -> str:
@@ -210,9 +212,11 @@ def configured_registries() -> str:
     return "\n".join(
         [
             *(line for line in lines if not line.lstrip().startswith(("#", "//"))),
-            output_of(sys.executable, "-m", "pip", "download", "--help"),
-            output_of(sys.executable, "-m", "pip", "config", "list"),
-            output_of("npm", "config", "get", "registry"),
+            *outputs_of(
+                (sys.executable, "-m", "pip", "download", "--help"),
+                (sys.executable, "-m", "pip", "config", "list"),
+                ("npm", "config", "get", "registry"),
+            ),
         ]
     )
 
@@ -254,8 +258,7 @@ def test_imports_run_one_way(title: str) -> None:
     broken = [
         f"{source.path}:{line} imports {imported}"
         for source in sources()
-        if is_below(module_name(source.path), rule.inside)
-        and not is_below(module_name(source.path), rule.but)
+        if is_below(module_name(source.path), rule.inside) and not is_below(module_name(source.path), rule.but)
         for line, imported in imported_modules(source)
         if is_below(imported, rule.forbidden)
     ]
@@ -263,9 +266,7 @@ def test_imports_run_one_way(title: str) -> None:
 
 
 def test_import_names_are_resolved() -> None:
-    text = (
-        "import pyinfra.api\nfrom ..areas import docker\nfrom . import plan\nif plan:\n  import facts.host\n"
-    )
+    text = "import pyinfra.api\nfrom ..areas import docker\nfrom . import plan\nif plan:\n  import facts.host\n"
     source = Source("deploys/planning/driver.py", text, ast.parse(text))
     names = {name for _, name in imported_modules(source)}
     assert names == {"pyinfra.api", "deploys.areas.docker", "deploys.planning.plan", "facts.host"}
@@ -299,17 +300,13 @@ def test_functions_are_short_and_name_their_arguments() -> None:
             if length > MAX_FUNCTION_LINES:
                 broken.append(f"{source.path}:{function.lineno} {function.name} has {length} lines")
             if function.args.kwarg:
-                broken.append(
-                    f"{source.path}:{function.lineno} {function.name} takes **{function.args.kwarg.arg}"
-                )
+                broken.append(f"{source.path}:{function.lineno} {function.name} takes **{function.args.kwarg.arg}")
     assert_none(broken)
 
 
 def test_modules_are_short() -> None:
     lengths = {source.path: len(source.text.splitlines()) for source in sources()}
-    assert_none(
-        [f"{path} has {length} lines" for path, length in lengths.items() if length > MAX_MODULE_LINES]
-    )
+    assert_none([f"{path} has {length} lines" for path, length in lengths.items() if length > MAX_MODULE_LINES])
 
 
 def test_readme_is_short() -> None:
@@ -318,9 +315,7 @@ def test_readme_is_short() -> None:
 
 
 def test_the_product_knows_no_sandbox() -> None:
-    assert_none(
-        [line for folder in ("facts", "deploys") for line in lines_with("sandbox", below=ROOT / folder)]
-    )
+    assert_none([line for folder in ("facts", "deploys") for line in lines_with("sandbox", below=ROOT / folder)])
 
 
 def test_no_registry_host_of_this_machine_is_written_down() -> None:
@@ -364,9 +359,7 @@ def test_the_lock_covers_the_project() -> None:
     lock = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+) \\\n    --hash=sha256:", lock, re.MULTILINE))
     wanted = [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
-    outside = [
-        str(need) for need in wanted if not need.specifier.contains(pins.get(need.name, ""), prereleases=True)
-    ]
+    outside = [str(need) for need in wanted if not need.specifier.contains(pins.get(need.name, ""), prereleases=True)]
     assert_none(outside)
     assert set(pins) == set(re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)), "a pin without hashes"
     assert not re.search(r"https?:|^\s*--(?:extra-)?index-url|--find-links[ =]/", lock, re.MULTILINE)

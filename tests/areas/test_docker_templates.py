@@ -298,8 +298,6 @@ def test_good_proof_is_recorded_as_the_next_run_reads_it(place: Place) -> None:
     ("said", "status", "result"),
     [
         ("cuInit 100\\n", 0, "cuInit 100"),
-        ("cuInit 802\\n", 0, "cuInit 802"),
-        ("cuInit 999\\n", 0, "cuInit 999"),
         ("libcuda: libcuda.so.1: no such file\\n", 0, "libcuda: libcuda.so.1: no such file"),
         ("no devices\\n0\\n\\n", 0, "no devices"),
         ("", 127, "python3 is not in the image"),

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from pyinfra.api.config import Config
-from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import FactProcessError
-from pyinfra.api.inventory import Inventory
-from pyinfra.api.state import State
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
-from pyinfra_cli.util import json_encode  # type: ignore[import-untyped]
 
 import facts.host
 from facts.host import HostProbe, View, probe_text
 from facts.model import AptFile, Host, Packages
 from facts.parse import parse_probe
 from facts.printing import printable
+
+ROOT = Path(__file__).parents[2]
 
 # Stand-ins: an `id` that believes the variable AS_ROOT, and a sudo that grants, wants a password, or is not there.
 ID = (
@@ -36,14 +35,15 @@ WANTS = (
 )
 
 
-def run(tmp_path: Path, sudo: str | None, *, command: str, stdin: str = "") -> Host:
+def run(tmp_path: Path, tools: Path, sudo: str | None, *, command: str, stdin: str = "") -> Host:
     """Run the fact's command as an ordinary user with that sudo; it must not print what pyinfra takes for a prompt."""
+    (tmp_path / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     for name, body in {"id": ID, "sudo": sudo or "exit 127"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     done = subprocess.run(
         ["sh", "-c", command],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "ROOT": "/nowhere"},
+        env={"PATH": f"{tmp_path}:{tools}", "ROOT": "/nowhere"},
         input=stdin,
         capture_output=True,
         text=True,
@@ -55,20 +55,22 @@ def run(tmp_path: Path, sudo: str | None, *, command: str, stdin: str = "") -> H
     return parse_probe(done.stdout)
 
 
-def test_passwordless_sudo_is_used(tmp_path: Path) -> None:
-    host = run(tmp_path, GRANTS, command=HostProbe().command())
+def test_passwordless_sudo_is_used(tmp_path: Path, probe_tools: Path) -> None:
+    host = run(tmp_path, probe_tools, GRANTS, command=HostProbe().command())
     assert (host.probe, host.user, host.elevated) == (1, "ann", True)
 
 
 @pytest.mark.parametrize("sudo", [WANTS, None])
-def test_without_sudo_the_user_probes(tmp_path: Path, sudo: str | None) -> None:
-    host = run(tmp_path, sudo, command=HostProbe().command())
+def test_without_sudo_the_user_probes(tmp_path: Path, probe_tools: Path, sudo: str | None) -> None:
+    host = run(tmp_path, probe_tools, sudo, command=HostProbe().command())
     assert (host.probe, host.user, host.elevated) == (1, "ann", False)
 
 
 @pytest.mark.parametrize(("password", "elevated"), [("secret\n", True), ("wrong\n", False), ("", False)])
-def test_the_password_comes_from_standard_input(tmp_path: Path, password: str, elevated: bool) -> None:
-    host = run(tmp_path, WANTS, command=HostProbe().command(sudo_from_stdin=True), stdin=password)
+def test_the_password_comes_from_standard_input(
+    tmp_path: Path, probe_tools: Path, password: str, elevated: bool
+) -> None:
+    host = run(tmp_path, probe_tools, WANTS, command=HostProbe().command(sudo_from_stdin=True), stdin=password)
     assert (host.probe, host.user, host.elevated) == (1, "ann", elevated)
 
 
@@ -116,14 +118,20 @@ def test_every_view_is_a_part_of_the_record() -> None:
 
 
 def test_pyinfra_runs_the_probe_and_prints_it() -> None:
-    state = State(Inventory((["@local"], {})), Config())  # type: ignore[no-untyped-call]
-    connect_all(state)
-    local = state.inventory.get_host("@local")
-    host = local.get_fact(HostProbe)
-    platform = local.get_fact(facts.host.Platform)
-    disconnect_all(state)
-    assert isinstance(host, Host)
-    assert host.probe == 1
-    assert host.kernel.running == os.uname().release
-    printed = json.loads(json.dumps({"@local": host}, default=json_encode))
-    assert printed["@local"]["platform"] == json.loads(json.dumps(platform))
+    # In a process of its own: pyinfra's command line puts gevent in the place of this one's threads and processes.
+    command = [
+        sys.executable,
+        "-m",
+        "pyinfra",
+        "--json",
+        "@local",
+        "fact",
+        "facts.host.HostProbe",
+        "facts.host.Platform",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    printed = {fact: of_hosts["@local"] for fact, of_hosts in json.loads(done.stdout).items()}
+    host = printed["facts.host.HostProbe"]
+    assert host["probe"] == 1
+    assert host["kernel"]["running"] == os.uname().release
+    assert printed["facts.host.Platform"] == host["platform"]

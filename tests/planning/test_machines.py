@@ -10,7 +10,7 @@ from deploys.planning.report import describe_plan, make_row, render_table
 from deploys.planning.settings import Settings
 from facts.model import Host, PlatformKind
 from facts.parse import parse_probe
-from tests.facts.machines import all_machines, link_tools, probe_machine
+from tests.facts.machines import all_machines
 from tests.planning.hosts import needs_something
 
 CATALOGUE = load_catalogue()
@@ -19,10 +19,9 @@ MAKERS = (PlatformKind.JETSON, PlatformKind.WSL1, PlatformKind.WSL2, PlatformKin
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Host]:
+def hosts(answers: dict[str, str]) -> dict[str, Host]:
     """Every machine's record, by its folder's name."""
-    tools = link_tools(tmp_path_factory.mktemp("tools"))
-    return {machine.name: parse_probe(probe_machine(machine, tools)) for machine in all_machines()}
+    return {name: parse_probe(answer) for name, answer in answers.items()}
 
 
 def plan(host: Host) -> Plan:
