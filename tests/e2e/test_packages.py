@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.harness import DEPLOY, LIMIT, Controller, Machine, data_of, machine
 
-TOOLKIT_SOURCE = "/etc/apt/sources.list.d/nvidia-container-toolkit.sources"
+TOOLKIT_SOURCE = "/etc/apt/sources.list.d/gpu-hosts-nvidia-container-toolkit.sources"
 # Holds dpkg's lock, as dpkg and apt do, while /run/holds-lock is there. fcntl(2), struct flock on x86_64.
 HOLD_LOCK = """
 use Fcntl;
