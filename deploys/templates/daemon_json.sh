@@ -80,17 +80,11 @@ stuck() {
     "$dir/before is not the file as it was, or $file cannot be written" "look at both, then remove $dir/pending"
 }
 
-changed() {
-  fail "daemon.json has changed since it was read, so it was left alone" \
-    "SHA-256 $(digest "$file"), read was $found" "run this again"
-}
-
 if [ -e "$dir/pending" ]; then
   put_back || stuck
   fail "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
     "$dir/pending was there" "run this again"
 fi
-[ "$(digest "$file")" = "$found" ] || changed
 need_docker "daemon runtimes"
 command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
   "no such command on the path" "see above what became of the toolkit"
@@ -114,8 +108,9 @@ mkdir -p "${file%/*}" && rm -f "$dir/before" || unwritable
 if [ -e "$file" ]; then
   cp -p "$file" "$dir/before" && cp -p "$file" "$file.gpu-hosts.bak" && sync "$dir/before" || unwritable
 fi
-# Asking Docker took a while: what was copied must be what the plan was made from.
-[ "$(digest "$dir/before")" = "$found" ] || changed
+# Compared at the last moment, because asking Docker took a while.
+[ "$(digest "$dir/before")" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
+  "SHA-256 $(digest "$file"), read was $found" "run this again"
 printf 'was=%s\nnew=%s\n' "$found" "$(digest "$new")" >"$dir/pending" && sync "$dir/pending" || unwritable
 if ! put "$new"; then
   put_back || stuck
