@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploys.areas.access import load_script
 
-MOVED = re.compile(r"(?<![\w.])/(etc/docker|var/lib|boot|lib/modules)\b")
+MOVED = re.compile(r"(?<![\w.])/(etc/docker|var/lib|run/docker\.pid|boot|lib/modules)\b")
 SHELL = shutil.which("dash") or "sh"
 
 # The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.

@@ -113,6 +113,7 @@ def test_symlink_to_a_managed_file_stays_one(docker: Place) -> None:
 
 def test_first_file_is_readable_by_all_like_dockers_own(docker: Place) -> None:
     file(docker).unlink()
+    (state(docker) / "before").write_text("left by a run that was killed at its end")
     assert swap(docker, None, merge_runtime(None)).status == 0
     assert file(docker).stat().st_mode & 0o777 == 0o644
 
@@ -157,7 +158,7 @@ def test_first_file_that_does_not_work_is_taken_away(docker: Place) -> None:
 
 @pytest.mark.parametrize("when", ["info", "events"])
 def test_edit_made_while_docker_is_asked_is_not_lost(docker: Place, when: str) -> None:
-    docker.stand_in("docker", f"[ $1 != {when} ] || cp $here/edited $here/etc/docker/daemon.json; echo runc")
+    docker.stand_in("docker", f"[ $1 != {when} ] || mv $here/edited $here/etc/docker/daemon.json; echo runc")
     (docker.root / "edited").write_text(EDITED)
     done = swap(docker)
     assert done.status == 1
@@ -201,6 +202,14 @@ def test_full_disk_leaves_everything_as_it_was(docker: Place, to: str) -> None:
     assert "cannot be written" in done.output
     assert (text(docker), is_pending(docker)) == (THEIRS, False)
     assert not docker.path("/etc/docker/daemon.json.gpu-hosts.new").exists()
+
+
+def test_mark_that_is_not_on_the_disk_for_sure_stops_the_change(docker: Place) -> None:
+    docker.stand_in("sync", "case $1 in */pending) exit 1 ;; esac")
+    done = swap(docker)
+    assert done.status == 1
+    assert "cannot be written" in done.output
+    assert (text(docker), is_pending(docker)) == (THEIRS, False)
 
 
 def test_disk_that_fills_up_before_the_old_file_is_back_keeps_mark_and_copy(docker: Place) -> None:

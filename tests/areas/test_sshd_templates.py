@@ -84,8 +84,9 @@ def test_confirmed_change_stays(sshd: Place) -> None:
 @pytest.mark.parametrize("before", [None, "X11Forwarding no\n"])
 def test_unconfirmed_change_is_taken_back(sshd: Place, before: str | None) -> None:
     put(sshd, before)
+    (state(sshd) / "before").write_text("left by a confirmation that was killed at its end")
     write(sshd)
-    assert drop_in(sshd).read_text() == TEXT
+    assert content(sshd) == TEXT
     end_patience(sshd)
     assert (content(sshd), is_pending(sshd)) == (before, False)
     assert sshd.calls("systemctl")[-1] == "try-reload-or-restart ssh.service"
