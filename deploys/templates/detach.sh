@@ -10,7 +10,11 @@ RUN=$(mktemp -d "$state/$area/run.XXXXXX") || exit 1
 export RUN
 # A sudo that asked for no password has left it on standard input, above the mark.
 while IFS= read -r line && [ "$line" != "gpu-hosts input" ]; do :; done
-base64 -d >"$RUN/input" || exit 1
+# A line that does not end was cut off with the connection.
+if ! { IFS= read -r line && printf '%s' "$line" | base64 -d >"$RUN/input"; }; then
+  rm -rf "$RUN"
+  fail "the input of this step did not arrive whole, so nothing was done" "its last line has no end" "run this again"
+fi
 cat >"$RUN/script" <<'END_OF_SCRIPT'
 @SCRIPT@
 END_OF_SCRIPT

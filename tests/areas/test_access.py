@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyinfra.api.command import StringCommand
 
 from deploys.areas.access import MARK, TEMPLATES, Access, load_detached, load_script, read_password
 from deploys.planning.settings import Problem, Settings
-from tests.areas.shell import SHELL, Finished, Place, wait_until
+from tests.areas.shell import SHELL, Finished, Place, three_parts, wait_until
 
 SECRET = "correct horse battery"
 ROOT, SUDO, WITH_PASSWORD = Access(root=True), Access(root=False), Access(root=False, password=SECRET)
@@ -76,13 +77,17 @@ SUDO_COMMAND = 'while [ "$1" != -- ]; do shift; done; shift; "$@"'
 ASKING_SUDO = f'IFS= read -r said; echo "$said" >$here/said; {SUDO_COMMAND}'
 
 
+def sent(command: StringCommand) -> str:
+    """What pyinfra writes to the command's standard input: lines, each with a newline unless it has one."""
+    lines = command.connector_arguments["_stdin"]
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
 def received(place: Place, sudo: str, payload: str) -> Finished:
     """What a script finds in its payload's file, sent with a password through that sudo."""
     place.stand_in("sudo", sudo)
     command = WITH_PASSWORD.command(detached(place, 'cat "$RUN/input"'), "area", stdin=payload)
-    # As pyinfra writes lines, each with a newline unless it has one.
-    sent = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
-    return place.run_text(command.get_raw_value(), stdin=sent)
+    return place.run_text(command.get_raw_value(), stdin=sent(command))
 
 
 def test_payload_arrives_behind_a_sudo_that_reads_the_password(place: Place) -> None:
@@ -93,6 +98,15 @@ def test_payload_arrives_behind_a_sudo_that_reads_the_password(place: Place) -> 
 @pytest.mark.parametrize("payload", ["one\n\ntwo\n", "", "a\u2028b\x85c without an end"])
 def test_password_that_sudo_did_not_want_stays_out_of_the_payload(place: Place, payload: str) -> None:
     assert received(place, SUDO_COMMAND, payload) == Finished(0, payload)
+
+
+def test_script_does_not_run_on_half_a_payload(place: Place) -> None:
+    # Cut where base64 alone would not notice.
+    cut = sent(ROOT.command("", stdin="twelve bytes")).rstrip("\n")[:-8]
+    done = place.run_text(detached(place, "echo ran"), ("area",), stdin=cut)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "ran" not in done.output.splitlines()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,7 +137,7 @@ def detached(place: Place, script: str) -> str:
 
 def test_a_detached_script_gives_its_output_status_and_leaves_nothing(place: Place) -> None:
     script = detached(place, 'echo "$1 $(cat "$RUN/input")"; echo oops >&2; stat -c %a "${RUN%/*}" "$RUN"; exit 7')
-    done = place.run_text(script, ("area", "said"), stdin="\n".join(stdin(ROOT, "payload")))
+    done = place.run_text(script, ("area", "said"), stdin=sent(ROOT.command("", stdin="payload")))
     assert (done.status, done.output) == (7, "said payload\noops\n700\n700\n")
     assert [path.name for path in place.path("/var/lib/gpu-hosts/area").iterdir()] == ["lock"]
 
@@ -132,10 +146,13 @@ def test_a_detached_script_ends_its_work_when_the_connection_dies(place: Place) 
     script = detached(place, f"cd {place.root}; : >begun; while [ ! -e go ]; do sleep 0.01; done; echo x; : >ended")
     outer = subprocess.Popen(
         [SHELL, "-c", script, "gpu-hosts", "area"],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
+    assert outer.stdin
+    outer.stdin.write(sent(ROOT.command("")).encode())
+    outer.stdin.flush()
     wait_until((place.root / "begun").exists)
     os.killpg(outer.pid, signal.SIGHUP)
     os.killpg(outer.pid, signal.SIGKILL)
