@@ -13,7 +13,7 @@ from deploys.areas.closing import record
 from deploys.areas.session import Session, probe
 from deploys.planning.check import Finding, Verdict, check, sum_up
 from deploys.planning.records import Area, Plan
-from deploys.planning.report import describe_findings, make_row
+from deploys.planning.report import Row, describe_findings, make_row
 from facts.model import Host
 
 
@@ -27,6 +27,7 @@ def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> G
         yield from _fail([str(refusal) for refusal in plan.refusals] if steps else _bad(plan, session.facts))
         return
     ran = [step for step in steps if _ran(step)]
+    record(Row(host.name))  # what is in the table where the host is gone and cannot be asked again
     facts = probe(host, session.access) if ran else session.facts
     if conclude(plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
         yield from _fail(["this host is not right, or a step failed: see above"])

@@ -101,27 +101,25 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if plan.driver.branch is None:
         return ()
     driver = host.driver
-    if driver.disk_version is None or driver.library_version is None:
-        seen = f"module {driver.disk_version or 'missing'}, library {driver.library_version or 'missing'}"
+    # Modules that came for the next kernel only are there as well: they want the reboot.
+    module = driver.disk_version or driver.next_boot_version
+    if module is None or driver.library_version is None:
+        seen = f"module {module or 'missing'}, library {driver.library_version or 'missing'}"
         return _bad(
-            Area.DRIVER, f"the driver is not installed whole: {seen}", "run deploys/driver.py again and read its output"
+            Area.DRIVER, f"the driver is not installed whole: {seen}", "run deploys/driver.py and read its output"
         )
-    if plan.driver.flavour not in (None, driver.disk_flavour):
-        text = f"{plan.driver.flavour} modules were planned, {driver.disk_flavour or 'unknown'} ones are there"
+    if driver.disk_flavour and plan.driver.flavour not in (None, driver.disk_flavour):
+        text = f"{plan.driver.flavour} modules were planned, {driver.disk_flavour} ones are there"
         return _bad(Area.DRIVER, text, "see which of the nvidia-kernel packages is installed")
-    if driver.disk_version.split(".")[0] != plan.driver.branch:
-        return _bad(
-            Area.DRIVER,
-            f"branch {plan.driver.branch} was planned, {driver.disk_version} is there",
-            "see apt-cache policy",
-        )
-    if driver.disk_version != driver.library_version:
-        text = f"module {driver.disk_version} and library {driver.library_version} differ"
+    if module.split(".")[0] != plan.driver.branch:
+        return _bad(Area.DRIVER, f"branch {plan.driver.branch} was planned, {module} is there", "see apt-cache policy")
+    if module != driver.library_version:
+        text = f"module {module} and library {driver.library_version} differ"
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")
-    if driver.loaded_version != driver.disk_version:
-        text = f"{driver.disk_version} is installed, {driver.loaded_version or 'none'} is loaded"
+    if driver.loaded_version != module:
+        text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
         return _bad(Area.DRIVER, text, "reboot the host")
-    return _good(Area.DRIVER, f"{driver.disk_version} is loaded, on disk and in the library")
+    return _good(Area.DRIVER, f"{module} is loaded, on disk and in the library")
 
 
 def _check_makers_driver(host: Host) -> tuple[Finding, ...]:

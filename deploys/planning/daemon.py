@@ -23,9 +23,7 @@ def plan_daemon(host: Host) -> DaemonPlan:
         )
     if host.docker.origin == "snap":
         return DaemonPlan(refusal=_snap())
-    if RUNTIME in host.docker.runtimes and f"--add-runtime={RUNTIME}" in (host.docker.daemon_flags or "").replace(
-        "--add-runtime ", "--add-runtime="
-    ):
+    if _is_registered_by_flag(host) and not host.docker.pending:
         return DaemonPlan(
             runtimes=(RUNTIME,), notes=(Note("the nvidia runtime is registered", "by the daemon's flags"),)
         )
@@ -42,6 +40,12 @@ def plan_daemon(host: Host) -> DaemonPlan:
     return DaemonPlan(
         text=merged, found=digest(text), runtimes=(RUNTIME,), notes=(_why(host, is_written=merged == text),)
     )
+
+
+def _is_registered_by_flag(host: Host) -> bool:
+    """dockerd does not start with a runtime both in its flags and in the file."""
+    flags = (host.docker.daemon_flags or "").replace("--add-runtime ", "--add-runtime=")
+    return f"--add-runtime={RUNTIME}" in flags and RUNTIME in host.docker.runtimes
 
 
 def merge_runtime(text: str | None) -> str:

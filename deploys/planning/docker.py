@@ -41,7 +41,12 @@ def _keep(host: Host) -> DockerPlan:
 def _refuse_snap(host: Host) -> Refusal | None:
     if host.docker.origin != "snap":
         return None
-    return Refusal(Area.DOCKER, "the snap's Docker does not run", "docker.origin is snap", "snap start docker")
+    return Refusal(
+        Area.DOCKER,
+        "the snap's Docker does not run",
+        "/snap/bin/docker, and no answer from its daemon",
+        "snap start docker",
+    )
 
 
 def _from_vendor(settings: Settings, host: Host, catalogue: Catalogue) -> DockerPlan:

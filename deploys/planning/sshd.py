@@ -32,15 +32,17 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
     tools = () if host.sshd.xauth or refuse_packages(host, Area.SSHD) else ("xauth",)
     differing = tuple(item for item in EXPECTED if item not in host.sshd.effective)
     if not differing and not host.sshd.pending:
-        return SshdPlan(expected=EXPECTED, tools=tools, notes=(RIGHT, *_missing(tools)))
+        return SshdPlan(expected=EXPECTED, tools=tools, notes=(RIGHT, *_missing(host, tools)))
     if differing and not host.sshd.includes_drop_ins:
         return SshdPlan(refusal=_no_drop_ins(host, differing))
     settles = (Note("settles an interrupted change", "it was never confirmed"),) if host.sshd.pending else ()
-    notes = (*settles, *(_note(name, value, host) for name, value in differing), *_missing(tools))
+    notes = (*settles, *(_note(name, value, host) for name, value in differing), *_missing(host, tools))
     return SshdPlan(drop_in=_drop_in(), expected=EXPECTED, tools=tools, notes=notes)
 
 
-def _missing(tools: tuple[str, ...]) -> tuple[Note, ...]:
+def _missing(host: Host, tools: tuple[str, ...]) -> tuple[Note, ...]:
+    if not host.sshd.xauth and not tools:
+        return (Note("xauth is missing and cannot be installed", "X11 forwarding needs it; packages are refused here"),)
     return tuple(Note(f"installs {tool}", "X11 forwarding needs it") for tool in tools)
 
 

@@ -39,8 +39,9 @@ add() {
 judge() {
   [ -e "$3" ] || return 1
   # apt prints a flat repository's address without its last slash.
-  complaint=$(grep -F "${2%/}" "$log" | grep -E '^(E|Err):' | sed 's/  */ /g' | sort -u | head -n 3 | tr '\n' ' ')
-  after=$(grep -A1 -F "${2%/}" "$log" | grep -E '^ ' | sed 's/^ *//' | sort -u | head -n 2 | tr '\n' ' ')
+  # What follows it is a space or a slash: another repository's address may begin the same.
+  complaint=$(grep -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^(E|Err):' | sed 's/  */ /g' | sort -u | head -n 3 | tr '\n' ' ')
+  after=$(grep -A1 -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^ ' | sed 's/^ *//' | sort -u | head -n 2 | tr '\n' ' ')
   [ -n "$complaint" ] || return 0
   rm -f "$3" "$4"
   explain "apt does not accept the $1 repository, so it was taken away again" "$complaint$after" \

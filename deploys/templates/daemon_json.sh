@@ -13,9 +13,14 @@ digest() {
   if [ -e "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1; else echo absent; fi
 }
 
+# daemon_pid: dockerd's process. Without systemd its pid file says it, unless that is stale and the number somebody else's.
 daemon_pid() {
   pid=$(systemctl show -p MainPID --value docker 2>/dev/null)
-  if [ "${pid:-0}" != 0 ]; then echo "$pid"; else cat /run/docker.pid; fi
+  if [ "${pid:-0}" = 0 ]; then
+    pid=$(cat /run/docker.pid 2>/dev/null)
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 1
+  fi
+  echo "$pid"
 }
 
 # reload: SIGHUP, then up to 15 s for the reload event. The signal itself says nothing: a rejected file gives no event.

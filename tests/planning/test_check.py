@@ -58,7 +58,8 @@ def test_a_host_on_which_nothing_happened_is_not_good() -> None:
     ("state", "verdict", "says"),
     [
         (DRIVER_580, GOOD, "580.95.05 is loaded, on disk and in the library"),
-        (replace(DRIVER_580, disk_version=None), BAD, "module missing"),
+        (replace(DRIVER_580, disk_version=None, next_boot_version=None), BAD, "module missing"),
+        (replace(DRIVER_580, disk_version=None, loaded_version=None), BAD, "580.95.05 is installed, none is loaded"),
         (replace(DRIVER_580, library_version=None), BAD, "library missing"),
         (replace(DRIVER_580, library_version="580.65.06"), BAD, "580.65.06 differ"),
         (replace(DRIVER_580, loaded_version=None), BAD, "none is loaded"),
