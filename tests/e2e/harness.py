@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tests.sandbox import hosts
 from tests.sandbox.engine import docker
@@ -196,17 +196,27 @@ class Controller:
         os.close(master)
         return Run(process.wait(LIMIT), COLOURS.sub("", text.replace("\r\n", "\n")), {})
 
-    def start(self, inventory: Inventory, *words: str) -> subprocess.Popen[str]:
-        """Start pyinfra and return while it runs; its output is a pipe."""
-        command = [*PYINFRA, str(self.write_inventory(inventory)), *words]
-        return start(command)
+    def start(self, inventory: Inventory, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
+        """Start pyinfra; see ``running``."""
+        return running([*PYINFRA, str(self.write_inventory(inventory)), *words])
+
+    def finish(self, process: subprocess.Popen[str]) -> Run:
+        """Wait for a pyinfra that was started."""
+        text, _ = process.communicate(timeout=LIMIT)
+        return Run(process.returncode, COLOURS.sub("", text), {})
 
 
-def start(command: Command, *, stdin: int | IO[Any] = subprocess.DEVNULL) -> subprocess.Popen[str]:
-    """Start a command at the checkout's root, its whole output in one pipe."""
-    return subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+@contextmanager
+def running(command: Command, *, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+    """Start a command at the checkout's root, its whole output in one pipe. It is killed (SIGKILL) at the end."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdin=stdin, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _finish(command: Command, *, stdin: int | None) -> Run:

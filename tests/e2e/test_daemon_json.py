@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from deploys.areas.access import Access, load_detached
 from deploys.planning.daemon import digest, merge_runtime
 from tests.e2e.fleet import DAEMON_JSON
-from tests.e2e.harness import Controller, Machine, data_of, start
+from tests.e2e.harness import Controller, Machine, data_of, running
 from tests.e2e.snapshot import keep_me_pid
 
 TOOLKIT = "deploys/container_toolkit.py"
@@ -34,7 +35,8 @@ exec /usr/bin/docker "$@"
 def wsl(provisioned: Machine) -> Iterator[Machine]:
     """The host as before the runtime was registered, in the file and in the daemon, with the toolkit there."""
     provisioned.write(DAEMON_JSON, SITE)
-    provisioned.sh(f"docker kill keep-me; systemctl restart docker; rm -rf {DAEMON_JSON}.gpu-hosts.bak {FOLDER}")
+    provisioned.sh(f"rm -rf {DAEMON_JSON}.gpu-hosts.bak {FOLDER}; docker kill keep-me")
+    provisioned.sh("systemctl reset-failed docker; systemctl restart docker")  # systemd allows few starts a minute
     provisioned.wait_for("docker ps --quiet --filter name=keep-me | grep -q .", "the administrator's container")
     yield provisioned
     provisioned.sh("rm -f /usr/local/bin/docker /run/docker-asked; touch /run/docker-answers")
@@ -66,29 +68,27 @@ def runtimes(machine: Machine) -> set[str]:
     return set(json.loads(machine.sh("docker info --format '{{json .Runtimes}}'")))
 
 
-def start_by_ssh(machine: Machine, text: str, *, terminal: bool) -> subprocess.Popen[str]:
-    """Send the change of the file (now ``text``) by OpenSSH, as pyinfra would, with or without a terminal there."""
+@contextmanager
+def ssh_client(machine: Machine, text: str, *, terminal: bool) -> Iterator[None]:
+    """OpenSSH that sends the change of the file (now ``text``) as pyinfra would, with or without a terminal there.
+
+    It is killed at the end.
+    """
     script = load_detached("daemon_json")
     command = Access(root=False).command(script, "daemon-json", digest(text), "nvidia", stdin=merge_runtime(text))
     lines = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
     words = ["-tt"] if terminal else []
-    client = start(machine.ssh(*words, command.get_raw_value()), stdin=subprocess.PIPE)
-    assert client.stdin is not None
-    if terminal:
-        # What is typed before sudo has set the terminal up would be lost. Input ends as typed.
-        machine.wait_for(f"ls -d {FOLDER}/run.*", "the start of the script")
-        client.stdin.write(f"{lines}\x04")
-        client.stdin.flush()
-    else:
-        client.stdin.write(lines)
-        client.stdin.close()
-    return client
-
-
-def kill(client: subprocess.Popen[str]) -> None:
-    """Without a chance to say goodbye."""
-    with client:
-        client.kill()
+    with running(machine.ssh(*words, command.get_raw_value()), stdin=subprocess.PIPE) as client:
+        assert client.stdin is not None
+        if terminal:
+            # What is typed before sudo has set the terminal up would be lost. Input ends as typed.
+            machine.wait_for(f"ls -d {FOLDER}/run.*", "the start of the script")
+            client.stdin.write(f"{lines}\x04")
+            client.stdin.flush()
+        else:
+            client.stdin.write(lines)
+            client.stdin.close()
+        yield
 
 
 def test_runtime_is_registered_without_restart(wsl: Machine, controller: Controller) -> None:
@@ -121,9 +121,8 @@ def test_client_killed_in_the_middle(wsl: Machine, controller: Controller, termi
     """The host commits by itself, and the next run finds it right."""
     slow_docker_down(wsl)
     before = keep_me_pid(wsl)
-    client = start_by_ssh(wsl, SITE, terminal=terminal)
-    wait_for_the_middle(wsl)
-    kill(client)
+    with ssh_client(wsl, SITE, terminal=terminal):
+        wait_for_the_middle(wsl)
     let_docker_answer(wsl)
     assert wsl.read(DAEMON_JSON) == merge_runtime(SITE)
     assert "nvidia" in runtimes(wsl)
@@ -137,9 +136,8 @@ def test_client_killed_before_the_daemon_refuses(wsl: Machine) -> None:
     wsl.write(DAEMON_JSON, NEWER)
     slow_docker_down(wsl)
     before = keep_me_pid(wsl)
-    client = start_by_ssh(wsl, NEWER, terminal=True)
-    wait_for_the_middle(wsl)
-    kill(client)
+    with ssh_client(wsl, NEWER, terminal=True):
+        wait_for_the_middle(wsl)
     let_docker_answer(wsl)
     assert wsl.read(DAEMON_JSON) == NEWER
     assert keep_me_pid(wsl) == before
@@ -149,9 +147,8 @@ def test_pyinfra_killed_in_the_middle(wsl: Machine, controller: Controller) -> N
     """The host ends the transaction, and a run after it makes the rest right."""
     slow_docker_down(wsl)
     before = keep_me_pid(wsl)
-    client = controller.start(data_of(wsl), TOOLKIT, "-y")
-    wait_for_the_middle(wsl)
-    kill(client)
+    with controller.start(data_of(wsl), TOOLKIT, "-y"):
+        wait_for_the_middle(wsl)
     let_docker_answer(wsl)
     assert wsl.read(DAEMON_JSON) == merge_runtime(SITE)
     assert keep_me_pid(wsl) == before

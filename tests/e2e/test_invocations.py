@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.harness import DEPLOY, Controller, Machine, Run, data_of, machine
 from tests.e2e.snapshot import take_snapshot
+from tests.sandbox import hosts
 from tests.sandbox.state import read_state
 
 UNREACHABLE, REFUSING = "t-unreachable", "t-misspelt"
@@ -92,6 +93,16 @@ def test_fleet_of_one_that_refuses(wsl: Machine, controller: Controller, words: 
     run = controller.run(refusing, DEPLOY, *words) if words else controller.run_on_terminal(refusing, DEPLOY)
     assert (run.status, run.verdicts) == (1, {REFUSING: "bad"}), run.text
     assert run.is_three_part(REFUSING, "the inventory's settings for this host cannot be used"), run.text
+
+
+def test_host_that_dies_in_the_middle(wsl: Machine, controller: Controller) -> None:
+    """It is unknown at the end, and the other host finishes."""
+    remove_proof_image(wsl)
+    with machine("wsl", "t-dies") as dying, controller.start(data_of(dying, wsl), DEPLOY, "-y") as process:
+        dying.wait_for("ls -d /var/lib/gpu-hosts/*/run.*", "the first step")
+        hosts.remove_host(dying.name)
+        run = controller.finish(process)
+    assert (run.status, run.verdicts) == (1, {dying.name: "unknown", wsl.name: "good"}), run.text
 
 
 def test_limit_leaves_the_others_out_of_the_table(wsl: Machine, controller: Controller) -> None:
