@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import StringIO
 
 from pyinfra.api.host import Host as PyinfraHost
 
@@ -42,7 +43,8 @@ def probe(host: PyinfraHost, access: Access) -> Host:
     """Run the probe once: one exec, as root wherever the user can become it."""
     if access.password is None:
         return host.get_fact(HostProbe)
-    return host.get_fact(HostProbe, sudo_from_stdin=True, _stdin=access.password)
+    # As a file: pyinfra logs a fact's arguments as text when it is asked to be talkative, and so it logs no password.
+    return host.get_fact(HostProbe, sudo_from_stdin=True, _stdin=StringIO(access.password))
 
 
 def _closed() -> Session:
