@@ -17,7 +17,7 @@ _DOCKER = """
 [ -S /run/docker.sock ] && systemctl is-active --quiet docker || exit 0
 docker ps --all --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
 docker ps --quiet | while read -r id; do docker inspect --format '{{.Id}} {{.State.Pid}}' "$id"; done
-docker image ls --all --digests --no-trunc --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}'
+docker image ls --all --digests --no-trunc --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}' | sort
 docker network ls --no-trunc --format '{{.ID}} {{.Name}}'
 docker info --format '{{json .Runtimes}} {{.DefaultRuntime}}'
 systemctl show --property MainPID docker

@@ -19,7 +19,8 @@ RIGHT = (
     "toolkit: toolkit ",
     "daemon runtimes: the nvidia runtime is registered (daemon.json and the daemon have it)",
     "images: 2 of 2 images are there (by digest)",
-    "gpu proof: the proof on record is valid (nothing it rests on has changed)",
+    "gpu proof: the proof on record of ",
+    "(simulated GPU) is valid (nothing it rests on has changed)",
 )
 LIBRARY = "ls /usr/lib/x86_64-linux-gnu/libcuda.so.1"
 

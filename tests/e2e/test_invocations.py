@@ -96,13 +96,15 @@ def test_fleet_of_one_that_refuses(wsl: Machine, controller: Controller, words: 
 
 
 def test_host_that_dies_in_the_middle(wsl: Machine, controller: Controller) -> None:
-    """It is unknown at the end, and the other host finishes."""
+    """Nothing is known of it at the end, and the other host finishes."""
     remove_proof_image(wsl)
     with machine("wsl", "t-dies") as dying, controller.start(data_of(dying, wsl), DEPLOY, "-y") as process:
         dying.wait_for("ls -d /var/lib/gpu-hosts/*/run.*", "the first step")
         hosts.remove_host(dying.name)
         run = controller.finish(process)
-    assert (run.status, run.verdicts) == (1, {dying.name: "unknown", wsl.name: "good"}), run.text
+    assert (run.status, run.verdicts) == (1, {dying.name: "bad", wsl.name: "good"}), run.text
+    assert run.table[dying.name]["platform"] == "unknown"
+    assert "it gave no answer when it was asked again" in run.said_of(dying.name)
 
 
 def test_limit_leaves_the_others_out_of_the_table(wsl: Machine, controller: Controller) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.fleet import Fleet
-from tests.e2e.harness import Controller, Machine
+from tests.e2e.harness import DEPLOY, Controller, Machine, Run
 from tests.sandbox.state import CHECKOUT
 
 VERIFY = "deploys/verify.py"
@@ -30,6 +30,12 @@ def data_without_password(one: Machine) -> dict[str, Any]:
     return {key: value for key, value in one.data.items() if key != "sudo_password_file"}
 
 
+def check_refusal(run: Run, one: Machine, brief: str) -> None:
+    """The host is refused as a whole, in three parts."""
+    assert (run.status, run.verdicts) == (1, {one.name: "bad"}), run.text
+    assert run.is_three_part(one.name, f"host: refused: {brief}"), run.text
+
+
 def test_password_is_in_no_log_and_no_file(jetson: Machine, controller: Controller) -> None:
     """pyinfra at its most talkative prints the commands; the host has been through a whole run."""
     run = controller.run({jetson.name: jetson.data}, VERIFY, "-y", "-vvv", "--debug")
@@ -46,21 +52,19 @@ def test_password_file(jetson: Machine, controller: Controller, tmp_path: Path) 
     path.touch(mode=0o600)
     path.write_text("not-the-password\n")
     data = {jetson.name: {**jetson.data, "sudo_password_file": str(path)}}
-    run = controller.run(data, VERIFY, "-y")
-    assert (run.status, run.verdicts) == (1, {jetson.name: "bad"}), run.text
-    assert run.is_three_part(jetson.name, "root rights are needed, and this user does not get them"), run.text
+    run = controller.run(data, DEPLOY, "-y")
+    check_refusal(run, jetson, "root rights are needed, and this user does not get them")
     path.chmod(0o644)
-    run = controller.run(data, VERIFY, "-y")
-    assert (run.status, run.counts) == (1, {}), run.text
+    run = controller.run(data, DEPLOY, "-y")
+    check_refusal(run, jetson, "the inventory's settings for this host cannot be used")
     assert "can be read by others (mode 0644); chmod 600 it" in run.text
     assert "not-the-password" not in run.text
 
 
 def test_missing_password(jetson: Machine, controller: Controller) -> None:
     """The refusal names the settings that would give it."""
-    run = controller.run({jetson.name: data_without_password(jetson)}, VERIFY, "-y")
-    assert (run.status, run.verdicts) == (1, {jetson.name: "bad"}), run.text
-    assert run.is_three_part(jetson.name, "root rights are needed, and this user does not get them"), run.text
+    run = controller.run({jetson.name: data_without_password(jetson)}, DEPLOY, "-y")
+    check_refusal(run, jetson, "root rights are needed, and this user does not get them")
     assert "sudo_password_env or sudo_password_file" in run.text
 
 
@@ -73,8 +77,9 @@ def test_password_from_the_environment(
     run = controller.run(data, VERIFY, "-y")
     assert (run.status, run.verdicts) == (0, {jetson.name: "good"}), run.text
     monkeypatch.delenv("JETSON_SUDO_PASSWORD")
-    run = controller.run(data, VERIFY, "-y")
-    assert (run.status, run.counts) == (1, {}), run.text
+    run = controller.run(data, DEPLOY, "-y")
+    check_refusal(run, jetson, "the inventory's settings for this host cannot be used")
+    assert "sudo_password_env: the environment variable that it names is not set" in run.text
 
 
 def test_pyinfras_own_password_data(jetson: Machine, controller: Controller) -> None:
