@@ -10,6 +10,7 @@ from tests.e2e.harness import DEPLOY, Controller, Machine, data_of
 from tests.sandbox import hosts
 
 VERIFY = "deploys/verify.py"
+ABSENT = f"nvidia/cuda@sha256:{64 * '0'}"
 PROOF = "/var/lib/gpu-hosts/proof"
 
 
@@ -73,8 +74,8 @@ def test_verify_always_proves_again(provisioned: Machine, controller: Controller
 def test_no_proof_is_unknown(provisioned: Machine, controller: Controller) -> None:
     """Without the image nothing is proved: unknown, never good, and the old record does not count."""
     without_image = data_of(provisioned)
-    without_image[provisioned.name]["gpu_proof_image"] = "nvidia/cuda:absent"
+    without_image[provisioned.name]["gpu_proof_image"] = ABSENT
     run = controller.run(without_image, VERIFY, "-y")
     assert (run.status, run.verdicts) == (1, {provisioned.name: "bad"}), run.text
-    assert "unknown: gpu proof: the image nvidia/cuda:absent is not on the host" in run.text
-    assert "bad: images: not there: nvidia/cuda:absent" in run.text
+    assert f"unknown: gpu proof: the image {ABSENT} is not on the host" in run.text
+    assert f"bad: images: not there: {ABSENT}" in run.text
