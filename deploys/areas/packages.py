@@ -27,7 +27,7 @@ def install_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand
         load_detached("apt", "driver_install"),
         "driver",
         plan.repository.source_path if plan.repository else "",
-        plan.branch or "",
+        plan.release,
         plan.lead or "",
         " ".join(plan.first),
         " ".join(plan.packages),

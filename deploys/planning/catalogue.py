@@ -25,7 +25,7 @@ class Branch(_Row):
     """An NVIDIA driver branch that is still supported."""
 
     branch: str
-    kind: str
+    kind: Literal["lts", "production"]
     supported_until: str
 
 
@@ -50,6 +50,7 @@ class DriverPackages(_Row):
     distribution: str
     version: str
     architecture: str  # dpkg's name
+    branches: tuple[str, ...]
     repository: str | None = None  # None: the distribution's own archive
     prebuilt: bool  # signed modules for each kernel; False: built by DKMS
     first_kernel: str = ""  # the release's first kernel: later ones have package names of their own

@@ -111,8 +111,8 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if driver.disk_flavour and plan.driver.flavour not in (None, driver.disk_flavour):
         text = f"{plan.driver.flavour} modules were planned, {driver.disk_flavour} ones are there"
         return _bad(Area.DRIVER, text, "see which of the nvidia-kernel packages is installed")
-    if module.split(".")[0] != plan.driver.branch:
-        return _bad(Area.DRIVER, f"branch {plan.driver.branch} was planned, {module} is there", "see apt-cache policy")
+    if module != plan.driver.release and not module.startswith(f"{plan.driver.release}."):
+        return _bad(Area.DRIVER, f"{plan.driver.release} was planned, {module} is there", "see apt-cache policy")
     if module != driver.library_version:
         text = f"module {module} and library {driver.library_version} differ"
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")

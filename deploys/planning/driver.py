@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deploys.planning.catalogue import Catalogue, DriverPackages
-from deploys.planning.gpus import Choice, Gpus, choose_driver, find_gpus
+from deploys.planning.gpus import Choice, Gpus, agrees, choose_driver, find_gpus
 from deploys.planning.obstacles import refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.repositories import plan_repository
@@ -24,7 +24,7 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue) -> DriverP
         return DriverPlan(refusal=refusal)
     has_module = host.driver.disk_version or host.driver.next_boot_version
     if has_module and host.driver.library_version:
-        return _keep(settings, host, gpus)
+        return _keep(settings, host, catalogue, gpus)
     return _install(settings, host, catalogue, gpus)
 
 
@@ -55,12 +55,12 @@ def _refuse_leftovers(host: Host) -> Refusal | None:
     )
 
 
-def _keep(settings: Settings, host: Host, gpus: Gpus) -> DriverPlan:
+def _keep(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -> DriverPlan:
     """An installed driver of any origin stays, if it drives the GPUs and agrees with the settings."""
     driver = host.driver
     version = driver.disk_version or driver.next_boot_version or ""
     branch = version.split(".")[0]
-    refusal = _refuse_installed(settings, host, gpus, version=version) or _refuse_next_boot(host)
+    refusal = _refuse_installed(settings, host, catalogue, gpus, version=version) or _refuse_next_boot(host)
     if refusal:
         return DriverPlan(refusal=refusal)
     note = Note(f"driver {version} ({driver.disk_flavour or 'flavour unknown'}) is kept", "it is installed")
@@ -68,13 +68,16 @@ def _keep(settings: Settings, host: Host, gpus: Gpus) -> DriverPlan:
     loaded = Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {version}")
     return DriverPlan(
         branch=branch,
+        release=branch,
         flavour=driver.disk_flavour,
         reboot_due=due,
         notes=(note, loaded) if due else (note,),
     )
 
 
-def _refuse_installed(settings: Settings, host: Host, gpus: Gpus, *, version: str) -> Refusal | None:
+def _refuse_installed(
+    settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus, *, version: str
+) -> Refusal | None:
     branch, flavour = version.split(".")[0], host.driver.disk_flavour
     left_out = gpus.not_driven_by(branch, flavour)
     if left_out.rows:
@@ -84,10 +87,10 @@ def _refuse_installed(settings: Settings, host: Host, gpus: Gpus, *, version: st
             f"driver {version} with {flavour or 'unknown'} modules; {left_out}",
             "remove its packages, then run this again",
         )
-    if settings.nvidia_driver_branch not in ("auto", branch):
+    if not agrees(settings.nvidia_driver_branch, version, catalogue):
         return Refusal(
             Area.DRIVER,
-            "another driver branch is installed, and branches are not switched so far",
+            "another driver is installed, and versions are not switched so far",
             f"installed {version}, wished {settings.nvidia_driver_branch}",
             f'set nvidia_driver_branch = "{branch}", or remove the installed driver\'s packages first',
         )
@@ -114,23 +117,35 @@ def _refuse_next_boot(host: Host) -> Refusal | None:
 
 
 def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -> DriverPlan:
-    choice = choose_driver(settings, gpus, catalogue)
+    row = _find_packages(host, catalogue)
+    offered = row.branches if row else tuple(branch.branch for branch in catalogue.branch)
+    choice = choose_driver(settings, gpus, catalogue, offered=offered)
     if isinstance(choice, Refusal):
         return DriverPlan(refusal=choice)
-    row = _find_packages(host, catalogue)
-    refusal = refuse_packages(host, Area.DRIVER) or _refuse_distribution(host, row) or _refuse_secure_boot(host, row)
+    refusal = (
+        refuse_packages(host, Area.DRIVER)
+        or _refuse_distribution(host, row)
+        or _refuse_secure_boot(host, row)
+        or _refuse_version(settings, row)
+    )
     if refusal or row is None:
         return DriverPlan(refusal=refusal)
     repository = _plan_repository(row, settings, host, catalogue)
     if isinstance(repository, Refusal):
         return DriverPlan(refusal=repository)
     modules = row.open if choice.flavour is ModuleFlavour.OPEN else row.proprietary
+    words = {
+        "branch": choice.branch.branch,
+        "release": _release(settings, choice),
+        "flavour": _kernel_flavour(host, row),
+    }
     return DriverPlan(
         branch=choice.branch.branch,
+        release=_release(settings, choice),
         flavour=choice.flavour,
-        first=_fill_in(row.first, choice, host, row),
-        packages=_fill_in((*row.common, *modules), choice, host, row),
-        lead=_fill_in((row.lead,), choice, host, row)[0],
+        first=_fill_in(row.first, words, host),
+        packages=_fill_in((*row.common, *modules), words, host),
+        lead=row.lead.format_map(words),
         repository=repository,
         reboot_due=_is_another_loaded(host.driver, choice.branch.branch),
         notes=_why(host, row, choice, gpus),
@@ -145,14 +160,28 @@ def _is_another_loaded(driver: Driver, branch: str) -> bool:
     return loaded is not None and (loaded != driver.disk_version or loaded.split(".")[0] != branch)
 
 
-def _fill_in(names: tuple[str, ...], choice: Choice, host: Host, row: DriverPackages) -> tuple[str, ...]:
+def _release(settings: Settings, choice: Choice) -> str:
+    """What the driver's version must be, or begin with: the wished version, else the branch."""
+    wish = settings.nvidia_driver_branch
+    return wish if "." in wish else choice.branch.branch
+
+
+def _fill_in(names: tuple[str, ...], words: dict[str, str], host: Host) -> tuple[str, ...]:
     """Package names for this host; one with `{kernel}` in it stands for the running and the next-boot kernel."""
     kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
-    flavour = _kernel_flavour(host, row)
-    filled = (
-        name.format(branch=choice.branch.branch, kernel=kernel, flavour=flavour) for name in names for kernel in kernels
+    return tuple(dict.fromkeys(name.format_map(words | {"kernel": kernel}) for name in names for kernel in kernels))
+
+
+def _refuse_version(settings: Settings, row: DriverPackages | None) -> Refusal | None:
+    """An archive has one version of a branch at a time; NVIDIA's repository keeps them, and packages that pin each."""
+    if "." not in settings.nvidia_driver_branch or row is None or row.repository:
+        return None
+    return Refusal(
+        Area.DRIVER,
+        "an exact driver version cannot be had from this system's archive",
+        f"nvidia_driver_branch is {settings.nvidia_driver_branch}; the archive has its newest of a branch only",
+        f'set nvidia_driver_branch = "{settings.nvidia_driver_branch.split(".")[0]}"',
     )
-    return tuple(dict.fromkeys(filled))
 
 
 def _plan_repository(
@@ -216,7 +245,8 @@ def _kernel_flavour(host: Host, row: DriverPackages) -> str:
 def _why(host: Host, row: DriverPackages, choice: Choice, gpus: Gpus) -> tuple[Note, ...]:
     branch = choice.branch
     origin = "NVIDIA's repository" if row.repository else f"the archive of {host.os.pretty_name}"
-    serves = f"{branch.kind} branch, supported until {branch.supported_until}, serves {gpus}"
+    kind = "long-term support" if branch.kind == "lts" else "production"
+    serves = f"{kind} branch, supported until {branch.supported_until}, serves {gpus}"
     notes = (
         Note(f"installs driver {branch.branch} from {origin}", serves),
         Note(f"takes {choice.flavour} kernel modules", choice.because),

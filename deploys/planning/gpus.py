@@ -72,16 +72,33 @@ def _range_of(gpu: Gpu, catalogue: Catalogue) -> GpuRange:
     return next(row for row in catalogue.gpus if row.first <= gpu.device <= row.last)
 
 
-def choose_driver(settings: Settings, gpus: Gpus, catalogue: Catalogue) -> Choice | Refusal:
-    """The newest branch, and the modules, that drive all the GPUs and agree with the settings."""
+def choose_driver(
+    settings: Settings, gpus: Gpus, catalogue: Catalogue, *, offered: tuple[str, ...]
+) -> Choice | Refusal:
+    """The branch and the modules that drive all the GPUs and agree with the settings.
+
+    ``offered`` are the branches that the host's system has packages of.
+    """
     flavour = _choose_flavour(settings, gpus)
     if isinstance(flavour, Refusal):
         return flavour
     served = [row for row in catalogue.branch if all(gpu.is_served_by(row.branch) for _, gpu in gpus.rows)]
-    branch = _choose_branch(settings, served, gpus)
-    if isinstance(branch, Refusal):
-        return branch
-    return Choice(branch, flavour, _why_flavour(settings, gpus))
+    if not served:
+        return Refusal(
+            Area.DRIVER,
+            "no supported driver branch serves these GPUs",
+            str(gpus),
+            "use a newer GPU; NVIDIA has ended the branches that drove these",
+        )
+    branch = _choose_branch(settings.nvidia_driver_branch, [row for row in served if row.branch in offered], gpus)
+    return branch if isinstance(branch, Refusal) else Choice(branch, flavour, _why_flavour(settings, gpus))
+
+
+def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
+    """Whether a driver of this version is what the setting nvidia_driver_branch wishes for."""
+    branch = version.split(".")[0]
+    kinds = {row.branch: row.kind for row in catalogue.branch}
+    return wish in ("auto", branch, version, kinds.get(branch))
 
 
 def _choose_flavour(settings: Settings, gpus: Gpus) -> ModuleFlavour | Refusal:
@@ -114,21 +131,16 @@ def _why_flavour(settings: Settings, gpus: Gpus) -> str:
     return "NVIDIA's own choice from Turing on"
 
 
-def _choose_branch(settings: Settings, served: list[Branch], gpus: Gpus) -> Branch | Refusal:
-    wish = settings.nvidia_driver_branch
-    if not served:
-        return Refusal(
-            Area.DRIVER,
-            "no supported driver branch serves these GPUs",
-            str(gpus),
-            "use a newer GPU; NVIDIA has ended the branches that drove these",
-        )
-    wished = [row for row in served if wish in ("auto", row.branch)]
+def _choose_branch(wish: str, rows: list[Branch], gpus: Gpus) -> Branch | Refusal:
+    """auto: the newest branch with long-term support, else the newest; a version: its branch."""
+    branch = wish.split(".")[0]
+    wished = [row for row in rows if branch in ("auto", row.branch, row.kind)]
     if not wished:
+        names = ", ".join(f"{row.branch} ({row.kind})" for row in rows) or "none"
         return Refusal(
             Area.DRIVER,
-            f"driver branch {wish} is not one this can install for these GPUs",
-            str(gpus),
-            f"set nvidia_driver_branch to {' or '.join(row.branch for row in served)}, or leave it at auto",
+            f"driver {wish} cannot be had for these GPUs on this system",
+            f"{gpus}; branches that drive them and are packaged here: {names}",
+            "set nvidia_driver_branch to one of them, or leave it at auto",
         )
-    return max(wished, key=lambda row: int(row.branch))
+    return max(wished, key=lambda row: (branch == "auto" and row.kind == "lts", int(row.branch)))

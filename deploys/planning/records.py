@@ -78,10 +78,11 @@ class DriverPlan:
     """The driver to install: ``first`` pins the branch and goes in alone, then ``packages`` in one transaction."""
 
     branch: str | None = None
+    release: str = ""  # what the version must be or begin with: the branch, or an exact version where one was wished
     flavour: ModuleFlavour | None = None
     first: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    lead: str | None = None  # the package whose candidate version must be of the branch
+    lead: str | None = None  # the package whose candidate version must be of the release
     repository: Repository | None = None
     reboot_due: bool = False
     notes: tuple[Note, ...] = ()

@@ -32,7 +32,9 @@ class Settings(BaseModel):
         description="Reboot where the driver needs it. Unset: say that one is due, and fail. never: say so.",
     )
     nvidia_driver_branch: Annotated[str, BeforeValidator(_number_as_text)] = Field(
-        default="auto", pattern=r"^(auto|\d{3})$", description="Driver branch: auto or a number such as 580."
+        default="auto",
+        pattern=r"^(auto|lts|production|\d{3}(\.\d{1,3}){0,2})$",
+        description="auto (lts, where it drives the GPU), lts, production, a branch (580) or a version (580.95.05).",
     )
     nvidia_driver_modules: Literal["auto", "open", "proprietary"] = Field(
         default="auto", description="Kernel modules: auto takes open ones wherever the GPU has a GSP."

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Installs the NVIDIA driver. Arguments: SOURCE_PATH (or empty) BRANCH LEAD FIRST-PACKAGES PACKAGES.
-source=$1 branch=$2 lead=$3 first=$4 packages=$5
+# Installs the NVIDIA driver. Arguments: SOURCE_PATH (or empty) RELEASE LEAD FIRST-PACKAGES PACKAGES.
+source=$1 release=$2 lead=$3 first=$4 packages=$5
 log=$RUN/log
 
 [ -z "$source" ] || [ -e "$source" ] || fail "driver: its repository is not there" "$source was not added, see above" \
@@ -8,12 +8,12 @@ log=$RUN/log
 audit_packages
 # The pinning package must be there before apt chooses versions.
 # shellcheck disable=SC2086
-[ -z "$first" ] || install_packages "$log" $first || fail "driver: the branch cannot be pinned" \
+[ -z "$first" ] || install_packages "$log" $first || fail "driver: $release cannot be pinned" \
   "apt-get install $first: $(short "$log")" "check the driver's repository"
 candidate=$(apt-cache policy "$lead" | sed -n 's/^  Candidate: //p')
 case ${candidate#*:} in
-  "$branch".*) ;;
-  *) fail "driver: branch $branch is not what apt would install" "candidate of $lead is ${candidate:-none}" \
+  "$release" | "$release"[.-]*) ;;
+  *) fail "driver: $release is not what apt would install" "candidate of $lead is ${candidate:-none}" \
     "apt-cache policy $lead on the host shows where it comes from" ;;
 esac
 # shellcheck disable=SC2086
@@ -23,8 +23,8 @@ install_packages "$log" $packages || fail "driver: its packages cannot be instal
 kernel=$(next_kernel)
 version=$(modinfo -k "$kernel" -F version nvidia 2>/dev/null | head -n 1)
 case $version in
-  "$branch".*) ;;
-  *) fail "driver: the packages are installed, but kernel $kernel has no nvidia module of branch $branch" \
+  "$release" | "$release".*) ;;
+  *) fail "driver: the packages are installed, but kernel $kernel has no nvidia module of $release" \
     "modinfo says ${version:-nothing}; $(find /var/lib/dkms -name make.log -exec tail -n 3 {} + 2>/dev/null | tr -s ' \n' ' ')" \
     "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel" ;;
 esac

@@ -46,7 +46,7 @@ def test_packages_are_known_once_per_release(catalogue: Catalogue) -> None:
 
 
 def test_package_names_are_names_once_filled_in(catalogue: Catalogue) -> None:
-    words = {"branch": "580", "kernel": "6.8.0-45-generic", "flavour": "generic"}
+    words = {"branch": "580", "release": "580.95.05", "kernel": "6.8.0-45-generic", "flavour": "generic"}
     for row in catalogue.packages:
         for name in (*row.first, row.lead, *row.common, *row.open, *row.proprietary):
             assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name.format(**words)), name

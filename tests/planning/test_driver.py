@@ -119,11 +119,52 @@ def test_gpus_without_a_common_driver_are_refused_and_both_named() -> None:
     assert "0x2b85 at 0000:01:00.0" in found.seen
 
 
-@pytest.mark.parametrize("wish", ["470", "535", "595"])
-def test_wished_branch_that_is_not_to_be_had_is_refused_with_the_one_that_is(wish: str) -> None:
+@pytest.mark.parametrize("wish", ["470", "535", "610", "470.256.02"])
+def test_wished_branch_that_is_not_to_be_had_is_refused_with_those_that_are(wish: str) -> None:
     found = refusal(BARE, Settings(nvidia_driver_branch=wish))
     assert wish in found.brief
-    assert "580" in found.remedy
+    assert "580 (lts), 595 (production)" in found.seen
+
+
+# NVIDIA, supported drivers (page of 2026-09-09): 580 is the long-term branch (June 2028) and the last for Maxwell,
+# Pascal and Volta; 595 is a production branch (March 2027).
+@pytest.mark.parametrize(
+    ("wish", "release", "pinned"),
+    [
+        ("auto", "580", "nvidia-driver-pinning-580"),
+        ("lts", "580", "nvidia-driver-pinning-580"),
+        ("production", "595", "nvidia-driver-pinning-595"),
+        ("595", "595", "nvidia-driver-pinning-595"),
+        ("595.71.05", "595.71.05", "nvidia-driver-pinning-595.71.05"),
+    ],
+)
+def test_wish_is_pinned_before_the_rest(wish: str, release: str, pinned: str) -> None:
+    found = plan(BARE, Settings(nvidia_driver_branch=wish))
+    assert (found.release, found.first) == (release, (pinned,))
+
+
+@pytest.mark.parametrize("wish", ["production", "595", "595.71.05"])
+def test_branch_without_the_gpu_is_refused(wish: str) -> None:
+    """A V100 is not served by 595."""
+    found = refusal(with_gpus(BARE, 0x1DB4), Settings(nvidia_driver_branch=wish))
+    assert "580 (lts)" in found.seen
+    assert "595" not in found.seen
+
+
+def test_exact_version_cannot_be_had_from_an_archive() -> None:
+    found = refusal(on_ubuntu("6.8.0-45-generic"), Settings(nvidia_driver_branch="580.95.05"))
+    assert "archive" in found.brief
+    assert found.remedy == 'set nvidia_driver_branch = "580"'
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_kept"), [("lts", True), ("580.95.05", True), ("production", False), ("580.65.06", False)]
+)
+def test_installed_driver_is_kept_if_it_is_the_wished_one(wish: str, is_kept: bool) -> None:
+    """READY has 580.95.05."""
+    found = plan_driver(Settings(nvidia_driver_branch=wish), READY, load_catalogue())
+    assert (found.refusal is None) is is_kept
+    assert found.packages == ()
 
 
 def test_no_gpu_is_refused() -> None:

@@ -61,7 +61,7 @@ def test_value_is_accepted(name: str, given: object, read: object) -> None:
     [
         ("nvidia_driver_branch", True),
         ("nvidia_driver_branch", 580.0),
-        ("nvidia_driver_branch", "580.95.05"),
+        ("nvidia_driver_branch", "580."),
         ("nvidia_driver_branch", ""),
         ("nvidia_driver_modules", "closed"),
         ("reboot", True),
