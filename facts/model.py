@@ -90,6 +90,7 @@ class Driver:
     nouveau_loaded: bool
     nova_core_loaded: bool
     run_file_installer: bool  # left by NVIDIA's .run installer
+    kernel_log: tuple[str, ...] = ()  # the last lines of dmesg that speak of NVIDIA; needs root
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,9 @@ driver() {
             case $field in version: | license:) say "disk_${field%:}" "$kernel $value" ;; esac
         done
     done
+    if has dmesg; then
+        limited dmesg 2>/dev/null | grep -E 'NVRM|nvidia|nova_core' | tail -n 20 | each kernel_log
+    fi
     for folder in usr/lib usr/lib64 usr/lib/*-linux-gnu* usr/lib/*-linux-gnu*/nvidia \
         usr/lib/*-linux-gnu*/nvidia/current; do
         for library in "$folder"/libnvidia-ml.so.*.* "$folder"/libcuda.so.*.*; do

@@ -11,7 +11,9 @@ from pyinfra.context import host, state
 
 from deploys.areas.closing import record
 from deploys.areas.session import Session, probe
+from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Finding, Verdict, check, sum_up
+from deploys.planning.diagnosis import diagnose
 from deploys.planning.records import Area, Plan
 from deploys.planning.report import Row, describe_findings, make_row
 from facts.model import Host
@@ -29,7 +31,9 @@ def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> G
     ran = [step for step in steps if _ran(step)]
     record(Row(host.name))  # what is in the table where the host is gone and cannot be asked again
     facts = probe(host, session.access) if ran else session.facts
-    if conclude(plan, facts, has_failed=any(step.did_error() for step in ran)) is Verdict.BAD:
+    failed = [step for step in ran if step.did_error()]
+    if conclude(plan, facts, has_failed=bool(failed)) is Verdict.BAD:
+        _log_causes(facts, "\n".join(step.stdout for step in failed))
         yield from _fail(["this host is not right, or a step failed: see above"])
 
 
@@ -49,8 +53,16 @@ def conclude_unchanged(plan: Plan, facts: Host) -> Verdict:
     _log(tuple(finding for finding in findings if finding.verdict is not Verdict.GOOD and finding.area not in refused))
     answer = sum_up(findings)
     record(make_row(host.name, plan, facts, verdict=answer))
+    if answer is Verdict.BAD:
+        _log_causes(facts, "")
     host.log(f"nothing is done here; the verdict is {answer}")
     return answer
+
+
+def _log_causes(facts: Host, said: str) -> None:
+    """What is known to be behind the words of failed steps and of the kernel's log."""
+    for cause in diagnose("\n".join((said, *facts.driver.kernel_log)), load_catalogue()):
+        host.log(f"likely cause: {cause}", log_func=logger.warning)
 
 
 def _log(findings: tuple[Finding, ...]) -> None:

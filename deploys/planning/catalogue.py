@@ -73,6 +73,14 @@ class RepositoryRow(_Row):
     fingerprint: str
 
 
+class Symptom(_Row):
+    """Words by which a trouble is known, what it usually is and what to do."""
+
+    texts: tuple[str, ...]
+    cause: str
+    remedy: str
+
+
 class DockerPackages(_Row):
     """Docker Engine's package names, by source."""
 
@@ -108,6 +116,7 @@ class Catalogue(BaseModel):
     gpus: tuple[GpuRange, ...]
     packages: tuple[DriverPackages, ...]
     repository: tuple[RepositoryRow, ...]
+    symptom: tuple[Symptom, ...]
     docker: DockerPackages
     toolkit: ToolkitPackages
     l4t_without_raw_table: L4tRange

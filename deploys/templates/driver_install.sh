@@ -17,16 +17,24 @@ case ${candidate#*:} in
     "apt-cache policy $lead on the host shows where it comes from" ;;
 esac
 # shellcheck disable=SC2086
-install_packages "$log" $packages || fail "driver: its packages cannot be installed" \
-  "apt-get install $packages: $(short "$log")" "run that command on the host and mend what it says"
+if ! install_packages "$log" $packages; then
+  quote "$log"
+  fail "driver: its packages cannot be installed" "apt-get install $packages: $(short "$log")" \
+    "run that command on the host and mend what it says"
+fi
 # dkms exits 0 when a module was not built (open-gpu-kernel-modules issue 805): only the module itself is proof.
 kernel=$(next_kernel)
 version=$(modinfo -k "$kernel" -F version nvidia 2>/dev/null | head -n 1)
 case $version in
   "$release" | "$release".*) ;;
-  *) fail "driver: the packages are installed, but kernel $kernel has no nvidia module of $release" \
-    "modinfo says ${version:-nothing}; $(find /var/lib/dkms -name make.log -exec tail -n 3 {} + 2>/dev/null | tr -s ' \n' ' ')" \
-    "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel" ;;
+  *)
+    find /var/lib/dkms -name make.log -exec cat {} + 2>/dev/null | grep -iE 'error|differs|GPL-incompatible' >"$RUN/make.log"
+    quote "$log"
+    quote "$RUN/make.log"
+    fail "driver: the packages are installed, but kernel $kernel has no nvidia module of $release" \
+      "modinfo says ${version:-nothing}" \
+      "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel"
+    ;;
 esac
 if [ ! -d /sys/module/nvidia ] && [ ! -d /sys/module/nouveau ] && [ ! -d /sys/module/nova_core ]; then
   modprobe nvidia 2>/dev/null || true

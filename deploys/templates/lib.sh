@@ -17,6 +17,11 @@ fail() {
   exit 1
 }
 
+# quote FILE: its last lines, for people to read and for known causes to be found in.
+quote() {
+  tail -n 20 "$1" 2>/dev/null | sed 's/^/  | /'
+}
+
 # next_kernel: the newest installed kernel, which is what boots next on Debian and Ubuntu; else the running one.
 next_kernel() {
   newest=$(find /boot -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sed 's/.*vmlinuz-//' | sort -V | tail -n 1)

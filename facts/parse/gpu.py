@@ -78,6 +78,7 @@ def read_driver(answer: Answer) -> Driver:
         packages=pick(installed(answer), DRIVER_PACKAGES, but=OTHER_PACKAGES),
         nouveau_loaded=answer.marked("/sys/module/nouveau"),
         nova_core_loaded=answer.marked("/sys/module/nova_core"),
+        kernel_log=answer.all("driver", "kernel_log"),
         run_file_installer=any(map(answer.marked, ("/usr/bin/nvidia-installer", "/usr/bin/nvidia-uninstall"))),
     )
 
