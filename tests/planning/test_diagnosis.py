@@ -37,6 +37,7 @@ NVRM: System Processor (GSP)."""
             "too old for this kernel",
         ),
         ("E: Unable to correct problems, you have held broken packages.", "several origins"),
+        ("E: Packages need to be removed but remove is disabled.", "conflicts with these"),
         ("CUDA error 802: system not yet initialized", "fabric"),
     ],
 )

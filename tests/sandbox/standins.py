@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / "files/packages"
 SERVER_KERNEL = "6.12.57+deb13-amd64"
 TOOLKIT_VERSION = "1.20.0-1"
 JETPACK_TOOLKIT_VERSION = "1.16.2-1"
-DRIVER_VERSIONS = ("580.178.04-1", "595.91.07-1")
+DRIVER_VERSIONS = ("580.95.05-1", "580.178.04-1", "595.91.07-1")
 L4T_VERSION = "36.4.7-20250918154033"
 AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 TEGRA_LIBRARIES = "/usr/lib/aarch64-linux-gnu/nvidia"
@@ -106,12 +106,8 @@ def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[
                 f"nvidia-kernel-open-dkms {same} | nvidia-kernel-dkms {same}"
             },
         ),
-        Package(
-            f"nvidia-driver-pinning-{branch}",
-            version,
-            f"Keeps the NVIDIA driver on branch {branch}",
-            files={f"/etc/apt/preferences.d/nvidia-driver-pinning-{branch}": _pinning(branch)},
-        ),
+        _pinning(branch, version),
+        _pinning(upstream, version),
     ]
 
 
@@ -151,9 +147,15 @@ def _module(name: str, version: str, licence: str, needs: str) -> Package:
     )
 
 
-def _pinning(branch: str) -> bytes:
+def _pinning(release: str, version: str) -> Package:
+    """The package that keeps the driver on a branch (580), or on one version of it (580.95.05)."""
     names = "nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 nvidia-smi firmware-nvidia-gsp"
-    return f"Package: {names} libnvidia-ml1\nPin: version {branch}.*\nPin-Priority: 1000\n".encode()
+    pinned = f"{release}-*" if "." in release else f"{release}.*"
+    preferences = f"Package: {names} libnvidia-ml1\nPin: version {pinned}\nPin-Priority: 1000\n"
+    name = f"nvidia-driver-pinning-{release}"
+    summary = f"Keeps the NVIDIA driver on {release}"
+    # The real packages' file, too, has no dot in its name: apt would take what follows for an ending it ignores.
+    return Package(name, version, summary, files={"/etc/apt/preferences.d/nvidia-driver-pin": preferences.encode()})
 
 
 def kernel_packages() -> list[Package]:

@@ -43,11 +43,14 @@ def test_toolkit_packages_need_each_other_in_exactly_their_version() -> None:
     assert needs == "nvidia-container-toolkit-base (= 1.20.0-1), libnvidia-container-tools (= 1.20.0-1)"
 
 
-def test_pinning_package_names_every_driver_package_of_its_branch() -> None:
+@pytest.mark.parametrize(("release", "pin"), [("580", "580.*"), ("580.178.04", "580.178.04-*")])
+def test_pinning_package_names_every_driver_package(release: str, pin: str) -> None:
     packages = {package.name: package for package in driver_packages("580.178.04-1", b"", b"")}
-    preferences = packages["nvidia-driver-pinning-580"].files["/etc/apt/preferences.d/nvidia-driver-pinning-580"]
-    pinned = set(preferences.decode().splitlines()[0].removeprefix("Package: ").split())
-    assert pinned == set(packages) - {"nvidia-driver-pinning-580"}
+    preferences = packages[f"nvidia-driver-pinning-{release}"].files["/etc/apt/preferences.d/nvidia-driver-pin"]
+    lines = preferences.decode().splitlines()
+    pinned = set(lines[0].removeprefix("Package: ").split())
+    assert pinned == {name for name in packages if "pinning" not in name}
+    assert lines[1] == f"Pin: version {pin}"
 
 
 def test_source_lines_keep_the_suffix_of_each_archive() -> None:
