@@ -48,6 +48,7 @@ def remove_host(name: str) -> None:
     with locked():
         state = read_state()
         _remove(name)
+        (FOLDER / f"{name}.sudo-password").unlink(missing_ok=True)
         kept = {other: host for other, host in state.hosts.items() if other != name}
         write_state(replace(state, hosts=kept))
 
