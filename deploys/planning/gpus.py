@@ -28,11 +28,11 @@ class Gpus:
 
     def not_driven_by(self, branch: str, flavour: ModuleFlavour | None) -> Gpus:
         """Those that a driver of this branch with these modules (None: it is not known which) does not drive."""
+        return Gpus(tuple((gpu, row) for gpu, row in self.rows if not _is_driven(row, branch, flavour)))
 
-        def is_driven(row: GpuRange) -> bool:
-            return row.is_served_by(branch) and flavour in (None, REQUIRED.get(row.modules, flavour))
 
-        return Gpus(tuple((gpu, row) for gpu, row in self.rows if not is_driven(row)))
+def _is_driven(row: GpuRange, branch: str, flavour: ModuleFlavour | None) -> bool:
+    return row.is_served_by(branch) and flavour in (None, REQUIRED.get(row.modules, flavour))
 
 
 @dataclass(frozen=True)
