@@ -54,7 +54,7 @@ def _prepare(areas: frozenset[Area], *, verifying: bool = False) -> tuple[Plan, 
     plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas)
     refused = plan.refusals
     # Who only asks does not want to hear what would be done.
-    for line in describe_plan(plan, session.facts)[: 1 if verifying else None]:
+    for line in describe_plan(plan, session.facts)[: 1 if verifying and not plan.host else None]:
         host.log(line, log_func=logger.warning if "refused: " in line else logger.info)
     record(make_row(host.name, plan, session.facts, verdict="refused" if refused else "planned"))
     return plan, session
