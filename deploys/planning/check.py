@@ -118,7 +118,8 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")
     if driver.loaded_version != module:
         text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
-        return _bad(Area.DRIVER, text, "reboot the host")
+        again = " (nouveau has the GPU; if it still has it then: update-initramfs -u -k all, and reboot again)"
+        return _bad(Area.DRIVER, text, "reboot the host" + (again if driver.nouveau_loaded else ""))
     return _good(Area.DRIVER, f"{module} is loaded, on disk and in the library")
 
 

@@ -36,6 +36,27 @@ case $version in
       "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel"
     ;;
 esac
+
+# nouveau, and nova_core of Linux 6.15 and later, would take the GPU at the next boot, out of the initramfs already
+# (ansible-role-nvidia-driver issue 44, Olares issue 3963). Only now: without the module above nothing would drive it.
+blacklist=/etc/modprobe.d/gpu-hosts-nouveau.conf
+lines='# Written by pyinfra-gpu-hosts, with the NVIDIA driver.
+blacklist nouveau
+blacklist nova_core
+blacklist nova_drm
+options nouveau modeset=0'
+if [ "$(cat "$blacklist" 2>/dev/null)" != "$lines" ]; then
+  printf '%s\n' "$lines" >"$blacklist"
+  if command -v update-initramfs >/dev/null; then
+    update-initramfs -u -k all >"$log" 2>&1
+  elif command -v dracut >/dev/null; then
+    dracut --force --regenerate-all >"$log" 2>&1
+  fi || {
+    quote "$log"
+    fail "driver: it is installed, but the initramfs cannot be rebuilt without nouveau" "$(short "$log")" \
+      "look at free space in /boot, then rebuild it on the host: update-initramfs -u -k all (or dracut)"
+  }
+fi
 if [ ! -d /sys/module/nvidia ] && [ ! -d /sys/module/nouveau ] && [ ! -d /sys/module/nova_core ]; then
   modprobe nvidia 2>/dev/null || true
 fi

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploys.areas.access import load_script
 
-MOVED = re.compile(r"(?<![\w.])/(etc/docker|var/lib|run/docker\.pid|boot|lib/modules)\b")
+MOVED = re.compile(r"(?<![\w.])/(etc/docker|etc/modprobe\.d|var/lib|run/docker\.pid|boot|lib/modules)\b")
 SHELL = shutil.which("dash") or "sh"
 
 # The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.
@@ -51,6 +51,7 @@ class Place:
             self.run_folder,
             self.path("/var/lib/gpu-hosts"),
             self.path("/etc/docker"),
+            self.path("/etc/modprobe.d"),
         ):
             folder.mkdir(parents=True)
 

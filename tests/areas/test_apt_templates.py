@@ -166,6 +166,8 @@ def offer(place: Place, candidate: str) -> None:
     policy = f"nvidia-utils-580:\\n  Installed: (none)\\n  Candidate: {candidate}\\n  Version table:\\n"
     place.stand_in("apt-cache", f'printf "{policy}"')
     place.stand_in("modinfo", "echo 580.95.05")
+    place.stand_in("modprobe", "")
+    place.stand_in("update-initramfs", "")
 
 
 def add_kernel(place: Place, release: str, *, modules: bool = True) -> None:
@@ -213,6 +215,32 @@ def test_a_module_that_was_not_built_is_an_error_although_apt_says_ok(apt: Place
     assert done.status == 1
     assert three_parts(done.output)
     assert "cc1: error" in done.output
+
+
+def test_nouveau_is_kept_away_once_the_module_is_there(apt: Place) -> None:
+    """And only once: the second time nothing is rebuilt."""
+    offer(apt, "580.95.05-1")
+    assert [install_driver(apt).status for _ in range(2)] == [0, 0]
+    lines = apt.path("/etc/modprobe.d/gpu-hosts-nouveau.conf").read_text().splitlines()
+    assert {"blacklist nouveau", "blacklist nova_core", "blacklist nova_drm"} <= set(lines)
+    assert apt.calls("update-initramfs") == ["-u -k all"]
+
+
+def test_nouveau_stays_where_nothing_would_replace_it(apt: Place) -> None:
+    offer(apt, "580.95.05-1")
+    apt.stand_in("modinfo", "exit 1")
+    assert install_driver(apt).status == 1
+    assert not apt.path("/etc/modprobe.d/gpu-hosts-nouveau.conf").exists()
+    assert apt.calls("update-initramfs") == []
+
+
+def test_an_initramfs_that_cannot_be_rebuilt_is_an_error(apt: Place) -> None:
+    offer(apt, "580.95.05-1")
+    apt.stand_in("update-initramfs", "echo 'No space left on device'; exit 1")
+    done = install_driver(apt)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "No space left" in done.output
 
 
 def test_a_module_of_another_branch_is_not_success(apt: Place) -> None:

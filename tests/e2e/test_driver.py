@@ -35,6 +35,7 @@ def test_wished_driver_is_installed_and_loaded(
     assert first.table[server.name]["driver loaded/on disk"] == f"{version}/{version}", first.text
     assert (first.status, first.verdicts) == (0, {server.name: "good"}), first.text
     assert server.does(f"dpkg --status {pinning}")
+    assert server.does("grep -qx 'blacklist nova_core' /etc/modprobe.d/gpu-hosts-nouveau.conf")
     assert server.restarts == 1
     second = controller.run(inventory, DEPLOY, "-y")
     assert (second.status, second.counts, second.operations) == (0, {server.name: 1}, []), second.text
