@@ -13,7 +13,7 @@ from facts.model import Host, PlatformKind
 
 
 class Verdict(StrEnum):
-    """The three answers, and what a plan that was not carried out leaves open."""
+    """The three answers."""
 
     GOOD = "good"
     BAD = "bad"

@@ -31,7 +31,7 @@ def plan_daemon(host: Host) -> DaemonPlan:
     try:
         merged = merge_runtime(text)
     except ValueError as error:
-        return DaemonPlan(refusal=_unmergeable(text or "", str(error)))
+        return DaemonPlan(refusal=_unmergeable(str(error)))
     registered = RUNTIME in host.docker.runtimes
     if merged == text and registered and not host.docker.pending:
         return DaemonPlan(
@@ -101,11 +101,11 @@ def _snap() -> Refusal:
     )
 
 
-def _unmergeable(text: str, reason: str) -> Refusal:
-    start = " ".join(text.split())[:80]
+def _unmergeable(reason: str) -> Refusal:
+    # Nothing of the text is quoted: it may hold a proxy's password. The reason gives line and column.
     return Refusal(
         Area.DAEMON,
         "daemon.json cannot be merged into, so it stays as it is",
-        f"{FILE}: {reason}; it begins: {start}",
+        f"{FILE}: {reason}",
         "mend the file by hand (`dockerd --validate` helps), then run this again",
     )
