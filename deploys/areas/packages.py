@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import operation
@@ -22,16 +22,35 @@ def add_repositories(repositories: tuple[Repository, ...], access: Access) -> Ge
 
 @operation()
 def install_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Install the driver; success means that its module exists for the kernel that boots next."""
-    yield access.command(
-        load_detached("apt", "driver_install"),
-        "driver",
-        plan.repository.source_path if plan.repository else "",
-        plan.release,
-        plan.lead or "",
-        " ".join(plan.first),
-        " ".join(plan.packages),
-    )
+    """Install or change the driver; success means that its module exists for the kernel that boots next."""
+    words: dict[str, str | tuple[str, ...]] = {
+        "source": plan.repository.source_path if plan.repository else "",
+        "release": plan.release,
+        "lead": plan.lead or "",
+        "first": plan.first,
+        "packages": plan.packages,
+        "remove": plan.remove,
+        "allowed": plan.allowed,
+        "hold": plan.hold,
+        "services": plan.services,
+        "same_version": plan.same_version,
+        "preferences": plan.preferences,
+        "stream": plan.stream,
+    }
+    script = load_detached(plan.manager, "driver", f"{plan.manager}_driver")
+    yield access.command(script, "driver", *_pairs(words))
+
+
+@operation()
+def remove_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Remove the driver's packages and what came with them, and nothing else."""
+    script = load_detached(plan.manager, "driver", f"{plan.manager}_driver_remove")
+    yield access.command(script, "driver", *_pairs({"packages": plan.uninstall, "hold": plan.hold}))
+
+
+def _pairs(words: Mapping[str, str | tuple[str, ...]]) -> list[str]:
+    """A script's arguments: ``key=value``, a list as its words with blanks between."""
+    return [f"{key}={value if isinstance(value, str) else ' '.join(value)}" for key, value in words.items()]
 
 
 @operation()

@@ -14,7 +14,7 @@ from deploys.areas.access import Access
 from deploys.areas.closing import open_table, record
 from deploys.areas.connection import tune
 from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
-from deploys.areas.packages import add_repositories, install_driver, install_packages, start_docker
+from deploys.areas.packages import add_repositories, install_driver, install_packages, remove_driver, start_docker
 from deploys.areas.reboot import reboot_if_due
 from deploys.areas.session import Session, open_session
 from deploys.areas.sshd import set_x11_options
@@ -99,6 +99,9 @@ def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
 
 def _emit_packages(plan: Plan, access: Access) -> list[OperationMeta]:
     steps = []
+    if plan.driver.uninstall:
+        name = "Remove the NVIDIA driver"
+        steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
     if plan.driver.packages or plan.package_groups:
         name = "Add repositories and refresh package lists"
         steps.append(add_repositories(name=name, repositories=plan.repositories, access=access, _ignore_errors=True))

@@ -75,13 +75,23 @@ class Repository:
 
 @dataclass(frozen=True)
 class DriverPlan:
-    """The driver to install: ``first`` pins the branch and goes in alone, then ``packages`` in one transaction."""
+    """The driver to install, in one transaction; or, with ``uninstall``, the one to remove."""
 
     branch: str | None = None
     release: str = ""  # what the version must be or begin with: the branch, or an exact version where one was wished
     flavour: ModuleFlavour | None = None
-    first: tuple[str, ...] = ()
+    manager: str = "apt"
+    first: tuple[str, ...] = ()  # packages that pin the release
     packages: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()  # installed packages that must go: old modules, another flavour's, another origin's
+    allowed: tuple[str, ...] = ()  # installed driver packages that may go besides
+    hold: tuple[str, ...] = ()  # besides every package of the driver's own version
+    services: tuple[str, ...] = ()  # units to enable
+    same_version: tuple[str, ...] = ()  # those of ``packages`` that must be of the driver's own version
+    preferences: str = ""  # text of our apt preferences file; empty: no such file
+    stream: str = ""  # dnf module stream
+    uninstall: tuple[str, ...] = ()  # installed packages to take away; nothing else is done then
+    reload: bool = False  # unload the old modules and load the new ones, in place of a reboot
     lead: str | None = None  # the package whose candidate version must be of the release
     repository: Repository | None = None
     reboot_due: bool = False

@@ -34,12 +34,34 @@ audit_packages() {
     "$(printf '%s' "$broken" | tr -s ' \n' ' ')" "dpkg --configure -a, then apt-get -f install"
 }
 
-# install_packages LOG PACKAGE...: exactly these and what they depend on. Nothing is removed for them, and
-# configuration files that an administrator changed are kept.
+# change_packages LOG COMMAND WORD...: apt-get without a question, and with configuration files that an administrator
+# changed kept.
+change_packages() {
+  output=$1
+  command=$2
+  shift 2
+  wait_for_locks
+  apt-get "$command" -y -o DPkg::Lock::Timeout="$lock_timeout" -o Dpkg::Use-Pty=0 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$output" 2>&1
+}
+
+# install_packages LOG PACKAGE...: exactly these and what they depend on. Nothing is removed for them.
 install_packages() {
   log=$1
   shift
-  wait_for_locks
-  apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout="$lock_timeout" -o Dpkg::Use-Pty=0 \
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$log" 2>&1
+  change_packages "$log" install --no-install-recommends --no-remove "$@"
+}
+
+# installed_of PACKAGE...: those of them that are installed.
+installed_of() {
+  for package in "$@"; do
+    case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
+      ?i*) printf '%s ' "$package" ;;
+    esac
+  done
+}
+
+# upstream VERSION: without epoch and revision, which is the driver's own version.
+upstream() {
+  printf '%s\n' "$1" | sed 's/^[0-9]*://; s/-[^-]*$//'
 }

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from deploys.areas.access import load_script
 
-MOVED = re.compile(r"(?<![\w.])/(etc/docker|etc/modprobe\.d|var/lib|run/docker\.pid|boot|lib/modules)\b")
+MOVED = re.compile(
+    r"(?<![\w.])/(etc/docker|etc/modprobe\.d|etc/apt/preferences\.d|var/lib|run/docker\.pid|boot|lib/modules|sys/module)\b"
+)
 SHELL = shutil.which("dash") or "sh"
 
 # The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.
@@ -52,6 +54,7 @@ class Place:
             self.path("/var/lib/gpu-hosts"),
             self.path("/etc/docker"),
             self.path("/etc/modprobe.d"),
+            self.path("/etc/apt/preferences.d"),
         ):
             folder.mkdir(parents=True)
 

@@ -60,12 +60,11 @@ dpkg-deb --build /run/site /run/site.deb && dpkg --install /run/site.deb
 """
 
 
-def test_known_cause_of_a_failure_is_named(server: Machine, controller: Controller) -> None:
-    """A package of somebody else's stands in the driver's way; it is not removed for it."""
+def test_package_in_the_drivers_way_is_named_and_stays(server: Machine, controller: Controller) -> None:
     server.sh(SITE_PACKAGE)
     run = controller.run(data_of(server), DEPLOY, "-y")
     assert (run.status, run.verdicts) == (1, {server.name: "bad"}), run.text
-    assert run.is_three_part(server.name, "driver: its packages cannot be installed"), run.text
-    assert "likely cause: a package on the host conflicts with these" in run.said_of(server.name), run.text
+    assert run.is_three_part(server.name, "driver: other packages would be removed for it"), run.text
+    assert "would remove site-cuda" in run.said_of(server.name), run.text
     assert server.does("dpkg --status site-cuda")
     assert server.restarts == 0

@@ -1,0 +1,391 @@
+"""The scripts that install and remove the driver on an apt host, in a real shell with stand-in commands.
+
+What ``apt-get --simulate`` prints is what apt 3.0.3 prints on Debian 13.
+"""
+
+import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+
+from tests.areas.shell import Finished, Place, three_parts
+
+RUNNING = "6.8.0-45-generic"
+BLACKLIST = "/etc/modprobe.d/gpu-hosts-nouveau.conf"
+OURS = "/etc/apt/preferences.d/gpu-hosts-nvidia-driver"
+PIN = "/etc/apt/preferences.d/nvidia-driver-pin"
+
+# The host's packages are lines "NAME VERSION STATUS" of a file; those on hold are lines of another.
+DPKG_QUERY = """
+if [ "$1" = -L ]; then
+  case $2 in nvidia-driver-pinning-*) echo /etc/apt/preferences.d/nvidia-driver-pin ;; esac
+  exit 0
+fi
+while read -r name version status; do
+  [ $# = 3 ] || [ "$4" = "$name" ] || continue
+  case $3 in
+    *"|"*) echo "$status |$name|$version" ;;
+    *Status*) printf '%s ' "$status" ;;
+    *) printf '%s' "$version" ;;
+  esac
+done <"$here/installed"
+"""
+APT_MARK = """
+command=$1
+shift
+for name; do
+  case $command in
+    hold) grep -qx "$name" "$here/held" || echo "$name" >>"$here/held" ;;
+    unhold) grep -vx "$name" "$here/held" >"$here/held.new"; mv "$here/held.new" "$here/held" ;;
+  esac
+done
+[ "$command" != showhold ] || cat "$here/held"
+"""
+# The change is made by "$here/after": what is installed once apt is done.
+APT_GET = """
+case "$*" in
+  download*) : >"$2.deb" ;;
+  *--simulate*) cat "$here/choice" ;;
+  *) [ ! -e "$here/after" ] || cp "$here/after" "$here/installed" ;;
+esac
+"""
+DPKG_DEB = """
+mkdir -p "$3/etc/apt/preferences.d"
+echo "${2##*/}" >"$3/etc/apt/preferences.d/nvidia-driver-pin"
+"""
+APT_CACHE = """
+case "$*" in
+  *madison*) cat "$here/offered" ;;
+  *) printf 'lead:\\n  Installed: (none)\\n  Candidate: %s\\n  Version table:\\n' "$(cat "$here/candidate")" ;;
+esac
+"""
+
+
+@pytest.fixture
+def host(place: Place) -> Place:
+    """A host without a driver whose apt offers 580.95.05 and chooses as it is told."""
+    # Looking through every process of a busy machine takes long, and nobody holds this host's locks.
+    place.stand_in("find", f'case $1 in /proc/*) ;; *) {shutil.which("find")} "$@" ;; esac')
+    for name in ("dpkg", "modprobe", "update-initramfs", "systemctl", "journalctl"):
+        place.stand_in(name, "")
+    place.stand_in("uname", f"echo {RUNNING}")
+    place.stand_in("dpkg-query", DPKG_QUERY)
+    place.stand_in("apt-mark", APT_MARK)
+    place.stand_in("apt-get", APT_GET)
+    place.stand_in("apt-cache", APT_CACHE)
+    place.stand_in("dpkg-deb", DPKG_DEB)
+    place.stand_in("modinfo", "echo 580.95.05")
+    for name in ("installed", "held", "choice", "offered"):
+        (place.root / name).touch()
+    (place.root / "candidate").write_text("580.95.05-1\n")
+    return place
+
+
+def install(place: Place, words: Mapping[str, str] = MappingProxyType({})) -> Finished:
+    """Install branch 580, with further words."""
+    given = {
+        "source": "",
+        "release": "580",
+        "lead": "nvidia-utils-580",
+        "packages": "nvidia-utils-580 the-module",
+        **words,
+    }
+    shutil.rmtree(place.run_folder)
+    place.run_folder.mkdir()
+    return place.run("apt", "driver", "apt_driver", arguments=tuple(f"{key}={value}" for key, value in given.items()))
+
+
+def remove(place: Place, words: Mapping[str, str] = MappingProxyType({})) -> Finished:
+    """Remove packages."""
+    shutil.rmtree(place.run_folder)
+    place.run_folder.mkdir()
+    arguments = tuple(f"{key}={value}" for key, value in words.items())
+    return place.run("apt", "driver", "apt_driver_remove", arguments=arguments)
+
+
+def set_file(place: Place, name: str, *lines: str) -> None:
+    """What one of the stand-ins reads: installed, after, held, choice, offered."""
+    (place.root / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def changes(place: Place) -> list[str]:
+    """apt-get's calls that change the host."""
+    return [call for call in place.calls("apt-get") if not call.startswith("download") and "--simulate" not in call]
+
+
+def held(place: Place) -> set[str]:
+    """The packages on hold."""
+    return set((place.root / "held").read_text().split())
+
+
+def is_untouched(place: Place) -> bool:
+    """Whether neither packages nor preferences nor holds nor nouveau's configuration were changed."""
+    marks = [call for call in place.calls("apt-mark") if call != "showhold"]
+    written = [place.path(BLACKLIST).exists(), place.path(OURS).exists(), place.path(PIN).exists()]
+    return not changes(place) and not marks and not any(written)
+
+
+def add_kernel(place: Place, release: str, *, modules: bool = True) -> None:
+    """A kernel in /boot, with or without its modules."""
+    place.path("/boot").mkdir(exist_ok=True)
+    place.path(f"/boot/vmlinuz-{release}").touch()
+    if modules:
+        place.path(f"/lib/modules/{release}").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("candidate", ["580.95.05-1", "580.95.05-0ubuntu0.24.04.1", "1:580.95.05-1"])
+def test_driver_of_the_planned_branch_is_installed(host: Place, candidate: str) -> None:
+    set_file(host, "candidate", candidate)
+    done = install(host)
+    assert (done.status, done.output) == (0, f"driver 580.95.05 installed for kernel {RUNNING}\n")
+    [call] = changes(host)
+    assert call.startswith("install ")
+    assert " nvidia-utils-580 the-module" in call
+
+
+@pytest.mark.parametrize("candidate", ["575.57.08-1", "5800.1-1", "1:58.0-1", "(none)", ""])
+def test_driver_of_another_branch_is_not_installed(host: Place, candidate: str) -> None:
+    set_file(host, "candidate", candidate)
+    done = install(host, {"first": "nvidia-driver-pinning-580", "preferences": "Package: *\n"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert candidate in done.output
+    assert is_untouched(host)
+
+
+def test_the_branch_is_pinned_before_apt_chooses(host: Place) -> None:
+    """Nothing is installed for it: apt is shown the preferences as the package will bring them."""
+    host.stand_in("apt-cache", f'cat "$here/run/preferences.d/nvidia-driver-pin" >>"$here/seen"\n{APT_CACHE}')
+    assert install(host, {"first": "nvidia-driver-pinning-580"}).status == 0
+    assert (host.root / "seen").read_text() == "nvidia-driver-pinning-580.deb\n"
+    [call] = changes(host)
+    assert " nvidia-driver-pinning-580 nvidia-utils-580 the-module" in call
+
+
+def test_pinning_that_cannot_be_fetched_is_an_error_before_anything_is_done(host: Place) -> None:
+    host.stand_in("apt-get", "echo 'E: Unable to locate package nvidia-driver-pinning-580'; exit 100")
+    done = install(host, {"first": "nvidia-driver-pinning-580"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "Unable to locate" in done.output
+    assert is_untouched(host)
+
+
+def test_a_switch_takes_away_what_it_may(host: Place) -> None:
+    set_file(host, "installed", "nvidia-driver-pinning-570 570.1-1 ii", "the-old-module 570.1-1 hi")
+    set_file(host, "held", "the-old-module")
+    set_file(
+        host, "choice", "Remv the-old-module [570.1-1]", "Remv nvidia-driver-pinning-570 [570.1-1]", "Inst x (1 y)"
+    )
+    set_file(host, "after", "nvidia-driver-pinning-580 580.95.05-1 ii")
+    done = install(
+        host,
+        {"first": "nvidia-driver-pinning-580", "remove": "the-old-module gone", "allowed": "nvidia-driver-pinning-570"},
+    )
+    assert done.status == 0, done.output
+    [call] = changes(host)
+    assert call.endswith(" the-old-module-")
+    assert "--allow-downgrades" in call
+    assert "--allow-change-held-packages" in call
+    assert "--purge nvidia-driver-pinning-570" in host.calls("dpkg"), "or its file would go on pinning"
+    assert held(host) == {"nvidia-driver-pinning-580"}
+
+
+def test_removal_of_anything_else_is_refused_and_nothing_is_done(host: Place) -> None:
+    set_file(
+        host, "choice", "Remv the-old-module [570.1-1]", "Remv site-cuda [1]", "Inst nvidia-utils-580 (580.95.05-1 a)"
+    )
+    done = install(
+        host, {"first": "nvidia-driver-pinning-580", "preferences": "Package: *\n", "remove": "the-old-module"}
+    )
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "site-cuda" in done.output
+    assert "would remove the-old-module" not in done.output
+    assert is_untouched(host)
+
+
+def test_what_others_put_on_hold_is_not_changed(host: Place) -> None:
+    set_file(host, "installed", "linux-image-generic 6.8.0-45 hi", "nvidia-utils-580 580.1-1 hi", "libcuda 580.1-1 hi")
+    set_file(host, "held", "linux-image-generic", "nvidia-utils-580", "libcuda")
+    set_file(host, "choice", "Inst nvidia-utils-580 [580.1-1] (2 a)", "Inst libcuda [580.1-1] (2 a)")
+    assert install(host).status == 0
+    set_file(host, "choice", "Inst linux-image-generic [6.8.0-45] (6.8.0-50 a)")
+    done = install(host)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "linux-image-generic" in done.output
+    assert "libcuda" not in done.output
+    assert len(changes(host)) == 1
+
+
+def test_every_package_of_the_drivers_version_is_held(host: Place) -> None:
+    set_file(
+        host,
+        "after",
+        "nvidia-utils-580 580.95.05-0ubuntu1 ii",
+        "libcuda1:amd64 1:580.95.05-1 ii",
+        "removed 580.95.05-1 rc",
+        "newer 580.95.050-1 ii",
+        "linux-modules-nvidia-580-generic 6.8.0-45.45+1 ii",
+        "bash 5.2-1 ii",
+    )
+    assert install(host, {"hold": "linux-modules-nvidia-580-generic not-there"}).status == 0
+    assert held(host) == {"nvidia-utils-580", "libcuda1:amd64", "linux-modules-nvidia-580-generic"}
+
+
+def test_fabric_manager_is_of_the_drivers_own_version(host: Place) -> None:
+    set_file(host, "offered", *(f" fm | {version} | repository" for version in ("595.1-1", "580.95.05-1", "580.1-1")))
+    assert install(host, {"packages": "lead fm", "same_version": "fm"}).status == 0
+    assert " lead fm=580.95.05-1 " in changes(host)[0] + " "
+    set_file(host, "candidate", "580.200-1")
+    done = install(host, {"packages": "lead fm", "same_version": "fm"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "580.200" in done.output
+    assert len(changes(host)) == 1
+
+
+def test_our_preferences_are_written_and_taken_away_again(host: Place) -> None:
+    text = "Package: *\nPin: release o=Ubuntu\nPin-Priority: 1000\n"
+    assert install(host, {"preferences": text}).status == 0
+    assert host.path(OURS).read_text() == text
+    assert install(host).status == 0
+    assert not host.path(OURS).exists()
+
+
+def test_a_module_that_was_not_built_is_an_error_although_apt_says_ok(host: Place) -> None:
+    host.stand_in("modinfo", "exit 1")
+    log = host.path("/var/lib/dkms/nvidia/580.95.05/build/make.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("cc1: error: incompatible gcc/plugin versions\n")
+    done = install(host)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "cc1: error" in done.output
+
+
+def test_nouveau_is_kept_away_once_the_module_is_there(host: Place) -> None:
+    """And only once: the second time nothing is rebuilt."""
+    assert [install(host).status for _ in range(2)] == [0, 0]
+    lines = host.path(BLACKLIST).read_text().splitlines()
+    assert {"blacklist nouveau", "blacklist nova_core", "blacklist nova_drm"} <= set(lines)
+    assert host.calls("update-initramfs") == ["-u -k all"]
+
+
+def test_nouveau_stays_where_nothing_would_replace_it(host: Place) -> None:
+    host.stand_in("modinfo", "exit 1")
+    assert install(host).status == 1
+    assert not host.path(BLACKLIST).exists()
+    assert host.calls("update-initramfs") == []
+
+
+def test_an_initramfs_that_cannot_be_rebuilt_is_an_error_until_it_is(host: Place) -> None:
+    host.stand_in("update-initramfs", "echo 'No space left on device'; exit 1")
+    for _ in range(2):
+        done = install(host)
+        assert done.status == 1
+        assert three_parts(done.output)
+        assert "No space left" in done.output
+
+
+@pytest.mark.parametrize("grubby", [False, True])
+def test_dracut_hosts_rebuild_with_dracut_and_tell_the_boot_loader(host: Place, *, grubby: bool) -> None:
+    (host.bin / "update-initramfs").unlink()
+    host.stand_in("dracut", "")
+    if grubby:
+        host.stand_in("grubby", "")
+    assert install(host).status == 0
+    assert host.calls("dracut") == ["--force --regenerate-all"]
+    words = "rd.driver.blacklist=nouveau,nova_core modprobe.blacklist=nouveau,nova_core"
+    assert host.calls("grubby") == ([f"--update-kernel=ALL --args={words}"] if grubby else [])
+    assert remove(host).status == 0
+    assert len(host.calls("dracut")) == 2
+    assert host.calls("grubby")[1:] == ([f"--update-kernel=ALL --remove-args={words}"] if grubby else [])
+
+
+def test_a_module_of_another_branch_is_not_success(host: Place) -> None:
+    host.stand_in("modinfo", "echo 535.183.01")
+    done = install(host)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "535.183.01" in done.output
+    assert held(host) == set()
+
+
+def test_the_module_must_be_there_for_the_kernel_that_boots_next(host: Place) -> None:
+    for release in ("6.8.0-9-generic", RUNNING, "6.8.0-101-generic"):
+        add_kernel(host, release)
+    assert install(host).output.endswith("for kernel 6.8.0-101-generic\n")
+    assert host.calls("modinfo") == ["-k 6.8.0-101-generic -F version nvidia"]
+
+
+def test_a_kernel_without_modules_does_not_boot_next(host: Place) -> None:
+    add_kernel(host, "6.8.0-101-generic", modules=False)
+    assert install(host).output.endswith(f"for kernel {RUNNING}\n")
+
+
+@pytest.mark.parametrize(("loaded", "started"), [(None, False), ("570.1", False), ("580.95.05", True)])
+def test_services_are_enabled_and_started_where_their_module_is_loaded(
+    host: Place, loaded: str | None, *, started: bool
+) -> None:
+    if loaded:
+        host.path("/sys/module/nvidia").mkdir(parents=True)
+        host.path("/sys/module/nvidia/version").write_text(f"{loaded}\n")
+    assert install(host, {"services": "nvidia-persistenced"}).status == 0
+    expected = ["enable nvidia-persistenced", *(["start nvidia-persistenced"] if started else [])]
+    assert host.calls("systemctl") == expected
+
+
+def test_a_service_that_does_not_start_is_an_error(host: Place) -> None:
+    host.stand_in("systemctl", '[ "$1" != enable ] || { echo "Unit fm.service does not exist"; exit 1; }')
+    done = install(host, {"services": "fm"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "does not exist" in done.output
+
+
+def test_driver_without_its_repository_is_not_tried(host: Place) -> None:
+    done = install(host, {"source": str(host.root / "never-added.sources")})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert host.calls("apt-get") == []
+
+
+def test_half_configured_packages_stop_installation_and_removal(host: Place) -> None:
+    host.stand_in("dpkg", "echo 'The following packages are only half configured: grub-pc'")
+    for done in (install(host), remove(host, {"packages": "libcuda1"})):
+        assert done.status == 1
+        assert three_parts(done.output)
+        assert "grub-pc" in done.output
+    assert host.calls("apt-get") == []
+
+
+def test_removal_takes_exactly_the_packages_and_what_we_wrote(host: Place) -> None:
+    set_file(host, "installed", "nvidia-utils-580 580.95.05-1 ii", "libcuda1 580.95.05-1 ii")
+    assert install(host, {"preferences": "Package: *\n"}).status == 0
+    set_file(host, "held", "nvidia-utils-580", "libcuda1", "linux-headers-generic", "mine")
+    set_file(host, "choice", "Purg nvidia-utils-580 [580.95.05-1]", "Purg libcuda1 [580.95.05-1]")
+    set_file(host, "after")
+    for _ in range(2):
+        done = remove(host, {"packages": "nvidia-utils-580 libcuda1 gone", "hold": "linux-headers-generic"})
+        assert done.status == 0, done.output
+    [_, call] = changes(host)
+    assert call.startswith("purge ")
+    assert call.split("--allow-change-held-packages")[1].split()[:2] == ["nvidia-utils-580", "libcuda1"]
+    assert not host.path(OURS).exists()
+    assert not host.path(BLACKLIST).exists()
+    assert len(host.calls("update-initramfs")) == 2, "with nouveau away, and with it back"
+    assert held(host) == {"mine"}
+
+
+@pytest.mark.parametrize("line", ["Remv site-cuda [1]", "Purg site-cuda [1]", "Inst nvidia-tesla-libcuda1 (1 a)"])
+def test_removal_that_would_change_anything_else_is_refused(host: Place, line: str) -> None:
+    set_file(host, "installed", "libcuda1 580.95.05-1 ii")
+    set_file(host, "choice", "Purg libcuda1 [580.95.05-1]", line)
+    done = remove(host, {"packages": "libcuda1"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert line.split()[1] in done.output
+    assert is_untouched(host)
