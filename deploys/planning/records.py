@@ -61,7 +61,7 @@ class SshdPlan:
 
 @dataclass(frozen=True)
 class Repository:
-    """A vendor's apt repository to add: a deb822 source and the key it is signed by."""
+    """An apt repository to add: a deb822 source and the key it is signed by; no key (all "") where apt has it."""
 
     name: str
     uri: str

@@ -1,15 +1,20 @@
-"""Vendors' apt repositories: which one serves a host, and whether the host has it already."""
+"""apt repositories: which one of a vendor serves a host, which components of its own a Debian lacks."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
+from deploys.planning.apt_sources import AptSource, read_sources
 from deploys.planning.catalogue import Catalogue, RepositoryRow
 from deploys.planning.records import Area, Refusal, Repository
 from facts.model import Host
 
 SOURCES = "/etc/apt/sources.list.d"
 KEYRINGS = "/etc/apt/keyrings"
+# Where Debian has the driver, beside main: nvidia-open-kernel-dkms, the driver, firmware-nvidia-gsp.
+DRIVER_COMPONENTS = ("contrib", "non-free", "non-free-firmware")
 
 
 def plan_repository(
@@ -77,3 +82,63 @@ def _gives(text: str, repository: Repository) -> bool:
     words = [word for line in text.splitlines() if not line.lstrip().startswith("#") for word in line.split()]
     is_off = re.search(r"(?mi)^Enabled:\s*(no|false|off)\b", text)
     return not is_off and {repository.uri.rstrip("/"), repository.suite.rstrip("/")} <= {w.rstrip("/") for w in words}
+
+
+def plan_components(host: Host, area: Area) -> Repository | Refusal | None:
+    """What this Debian's own sources lack of the components that its driver is in; None where they have all.
+
+    The source is the host's own once more, mirrors, options and key included, with the missing components only. It
+    brings no key: Debian's is there.
+    """
+    sources = [source for source in read_sources(host.packages.sources) if _is_debians(source)]
+    own = [source for source in sources if "main" in source.components]
+    if not any(_names(host, "") & set(source.suites) for source in own):
+        return Refusal(
+            area,
+            "Debian's own package sources are not recognised, so its components cannot be added to them",
+            f"no source of {host.os.codename} main that is signed by Debian in "
+            + (", ".join(file.path for file in host.packages.sources) or "/etc/apt"),
+            f"add {' '.join(DRIVER_COMPONENTS)} to this host's source of Debian by hand, then run this again",
+        )
+    missing = list(_missing(own, sources, host))
+    if not missing:
+        return None
+    return Repository(
+        name="debian",
+        uri=missing[0].uris[0],
+        suite=missing[0].suites[0],
+        source_path=f"{SOURCES}/gpu-hosts-debian.sources",
+        source="\n".join(source.text() for source in missing),
+        key_path="",
+        key_url="",
+        fingerprint="",
+    )
+
+
+def _is_debians(source: AptSource) -> bool:
+    """Whether Debian's own key signs it; where none is named, whether it calls itself Debian's.
+
+    Vendors' repositories have suites that are called trixie or stable, too, and some a component main.
+    """
+    return "debian-archive" in source.signed_by if source.signed_by else "debian" in " ".join(source.uris).lower()
+
+
+def _names(host: Host, *suffixes: str) -> set[str]:
+    return {name + suffix for name in (host.os.codename, "stable", "oldstable") for suffix in suffixes}
+
+
+def _missing(own: list[AptSource], sources: list[AptSource], host: Host) -> Iterator[AptSource]:
+    """For each of the release's suites, its first source that gives main, with the components that no source gives."""
+    left = _names(host, "", "-updates", "-security")
+    for source in own:
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for suite in source.suites:
+            if suite not in left:
+                continue
+            left.remove(suite)
+            given = {name for other in sources if suite in other.suites for name in other.components}
+            wanted = tuple(name for name in DRIVER_COMPONENTS if name not in given)
+            lacking.setdefault(wanted, []).append(suite)
+        for components, suites in lacking.items():
+            if components:
+                yield replace(source, suites=tuple(suites), components=components)

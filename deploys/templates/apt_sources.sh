@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# Adds vendors' apt repositories and refreshes the package lists once. Arguments: seven for each repository:
-# NAME URI SOURCE_PATH SOURCE KEY_PATH KEY_URL FINGERPRINT. A repository that does not work is taken away again.
+# Adds apt repositories and refreshes the package lists once. Arguments: seven for each repository:
+# NAME URI SOURCE_PATH SOURCE KEY_PATH KEY_URL FINGERPRINT, the last three empty where apt has the key already.
+# A repository that does not work is taken away again.
 log=$RUN/log
 
 need_tools() {
@@ -16,8 +17,23 @@ need_tools() {
     "apt-get install$missing: $(short "$log")" "mend the host's own package sources"
 }
 
+# has_key: whether a key is to be fetched for any of the repositories, all arguments.
+has_key() {
+  while [ $# -gt 0 ]; do
+    [ -z "$6" ] || return 0
+    shift 7
+  done
+  return 1
+}
+
 # add NAME URI SOURCE_PATH SOURCE KEY_PATH KEY_URL FINGERPRINT
 add() {
+  [ -z "$6" ] || add_key "$@" || return 1
+  printf '%s' "$4" >"$3.new" && chmod 0644 "$3.new" && mv "$3.new" "$3"
+}
+
+# add_key: the same arguments.
+add_key() {
   key=$RUN/$1.key
   if ! curl --fail --silent --show-error --location --retry 2 --max-time 60 --output "$key" "$6" 2>"$log"; then
     explain "the key of the $1 repository cannot be fetched" "$6: $(short "$log")" \
@@ -31,8 +47,7 @@ add() {
       "do not go on before the vendor has confirmed it; for a mirror of yours set its fingerprint in the inventory"
     return 1
   fi
-  mkdir -p "${5%/*}" && cp "$key" "$5.new" && chmod 0644 "$5.new" && mv "$5.new" "$5" || return 1
-  printf '%s' "$4" >"$3.new" && chmod 0644 "$3.new" && mv "$3.new" "$3"
+  mkdir -p "${5%/*}" && cp "$key" "$5.new" && chmod 0644 "$5.new" && mv "$5.new" "$5"
 }
 
 # judge NAME URI SOURCE_PATH KEY_PATH: after the refresh, whether apt accepted the repository.
@@ -43,13 +58,13 @@ judge() {
   complaint=$(grep -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^(E|Err):' | sed 's/  */ /g' | sort -u | head -n 3 | tr '\n' ' ')
   after=$(grep -A1 -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^ ' | sed 's/^ *//' | sort -u | head -n 2 | tr '\n' ' ')
   [ -n "$complaint" ] || return 0
-  rm -f "$3" "$4"
+  rm -f "$3" ${4:+"$4"}
   explain "apt does not accept the $1 repository, so it was taken away again" "$complaint$after" \
     "404 means that it does not serve this release, a signature error that its key is another: check both addresses"
   return 1
 }
 
-[ $# = 0 ] || need_tools
+! has_key "$@" || need_tools
 failed=0
 count=$#
 while [ "$count" -gt 0 ]; do

@@ -135,6 +135,39 @@ def test_flat_repository_is_taken_away_although_apt_prints_it_without_its_last_s
     assert left(apt) == set()
 
 
+def add_debians_components(place: Place) -> Finished:
+    """Add a source of the distribution's own, whose key apt has."""
+    path = str(place.root / "debian.sources")
+    return place.run("apt", "apt_sources", arguments=("debian", URI, path, f"Types: deb\nURIs: {URI}\n", "", "", ""))
+
+
+def test_source_that_brings_no_key_needs_neither_network_nor_tools(apt: Place) -> None:
+    for name in ("curl", "gpg"):
+        (apt.bin / name).unlink()
+    assert add_debians_components(apt) == Finished(0, "")
+    assert left(apt) == {"debian.sources"}
+    assert [call.split()[0] for call in apt.calls("apt-get")] == ["update"]
+
+
+def test_tools_are_installed_for_the_first_repository_that_brings_a_key(apt: Place) -> None:
+    """Whatever stands before it."""
+    (apt.bin / "gpg").unlink()
+    keyless = ("debian", URI, str(apt.root / "debian.sources"), "Types: deb\n", "", "", "")
+    keyed = ("docker", URI, str(apt.root / "docker.sources"), "Types: deb\n", str(apt.root / "docker.asc"), URI, KEY)
+    apt.run("apt", "apt_sources", arguments=(*keyless, *keyed))
+    assert any(call.endswith(" gpg") for call in apt.calls("apt-get"))
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_source_without_a_key_is_taken_away_like_any_other(apt: Place, why: str) -> None:
+    apt.stand_in("apt-get", f'[ "$1" != update ] || {{ printf "{REFUSALS[why]}\\n"; exit 100; }}')
+    done = add_debians_components(apt)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "cannot remove" not in done.output
+    assert left(apt) == set()
+
+
 def test_without_a_repository_the_lists_are_refreshed_once(apt: Place) -> None:
     assert apt.run("apt", "apt_sources").status == 0
     assert [call.split()[0] for call in apt.calls("apt-get")] == ["update"]
