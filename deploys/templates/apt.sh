@@ -8,12 +8,16 @@ lock_timeout=300
 # lock_holder: the process that has one of apt's or dpkg's lock files open, as "name (pid N)".
 lock_holder() {
   for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
-    found=$(find /proc/[0-9]*/fd -lname "$lock" 2>/dev/null | head -n 1)
-    [ -n "$found" ] || continue
-    pid=${found#/proc/}
-    pid=${pid%%/*}
-    printf '%s (pid %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
-    return 0
+    [ -e "$lock" ] || continue
+    open=$(find /proc/[0-9]*/fd -lname "$lock" 2>/dev/null)
+    for found in $open; do
+      # A container's apt has files of these names, too.
+      [ "$(stat -L -c %d:%i "$found" 2>/dev/null)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ] || continue
+      pid=${found#/proc/}
+      pid=${pid%%/*}
+      printf '%s (pid %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
+      return 0
+    done
   done
   return 1
 }
