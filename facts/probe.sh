@@ -137,7 +137,9 @@ driver() {
         kernel=${modules##*/}
         say modules "$kernel"
         if [ -e "$modules/build" ]; then say headers "$kernel"; fi
-        limited modinfo -k "$kernel" nvidia | while read -r field value; do
+        # Debian's own packages give the module names of theirs and hide `nvidia` from modinfo.
+        limited modinfo -k "$kernel" nvidia nvidia-current nvidia-current-open \
+            nvidia-tesla-535 nvidia-tesla-470 | while read -r field value; do
             case $field in version: | license:) say "disk_${field%:}" "$kernel $value" ;; esac
         done
     done

@@ -18,7 +18,7 @@ PATIENCE = 600  # seconds; servers with much memory take minutes in their firmwa
 # /proc/uptime and boot_id are the kernel's, and a container has its host's: PID 1's start time is its own.
 START_TIME = "cut -d ' ' -f 22 /proc/1/stat"
 IS_DUE = """
-installed=$(modinfo -k "$(next_kernel)" -F version nvidia 2>/dev/null | head -n 1)
+installed=$(module_version "$(next_kernel)")
 [ -n "$installed" ] && [ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
 """
 # sshd answers before the other services are up; a degraded system (exit 1) is up, too.

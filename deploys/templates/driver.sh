@@ -38,7 +38,7 @@ need_source() {
 # dkms exits 0 when a module was not built (open-gpu-kernel-modules issue 805): only the module itself is proof.
 prove_module() {
   kernel=$(next_kernel)
-  version=$(modinfo -k "$kernel" -F version nvidia 2>/dev/null | head -n 1)
+  version=$(module_version "$kernel")
   case $version in
     "$release" | "$release".*) return 0 ;;
   esac

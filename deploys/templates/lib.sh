@@ -28,6 +28,12 @@ next_kernel() {
   if [ -n "$newest" ] && [ -d "/lib/modules/$newest" ]; then echo "$newest"; else uname -r; fi
 }
 
+# module_version KERNEL: of its nvidia module on disk. Debian's own packages give it names of theirs, and hide `nvidia`
+# from modinfo by an `install nvidia` in /etc/modprobe.d (seen on Debian 12 and 13).
+module_version() {
+  modinfo -k "$1" -F version nvidia nvidia-current nvidia-current-open nvidia-tesla-535 nvidia-tesla-470 2>/dev/null | head -n 1
+}
+
 # need_docker AREA: where Docker does not answer, one short reason in place of what would follow from that.
 need_docker() {
   timeout 60 docker info >/dev/null 2>&1 && return 0

@@ -84,7 +84,7 @@ def read_driver(answer: Answer) -> Driver:
 
 
 def by_kernel(answer: Answer, key: str) -> dict[str, str]:
-    """What modinfo says of the module ``nvidia``, by kernel; its first module where an alias has several."""
+    """What modinfo says of the nvidia module, by kernel; of the first one where several answer."""
     found: dict[str, str] = {}
     for value in answer.all("driver", key):
         kernel, _, fact = value.partition(" ")
