@@ -91,6 +91,13 @@ class Driver:
     nova_core_loaded: bool
     run_file_installer: bool  # left by NVIDIA's .run installer
     kernel_log: tuple[str, ...] = ()  # the last lines of dmesg that speak of NVIDIA; needs root
+    vendors: tuple[tuple[str, str], ...] = ()  # rpm's vendor of each of the packages: (name, vendor)
+    changed: int | None = None  # when a driver package was installed or upgraded last
+    users: tuple[str, ...] = ()  # processes that have the GPU open, "python3 (pid 812)"; the driver's own daemons not
+    services: tuple[tuple[str, str], ...] = ()  # nvidia-persistenced, nvidia-fabricmanager, where there: (unit, state)
+    mig: bool = False  # GPU instances exist
+    module_key: str | None = None  # the public key that DKMS signs modules with
+    module_key_enrolled: bool | None = None  # whether the firmware's list of machine owner keys has it
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,9 @@ class Display:
 
     default_target: str | None  # graphical.target, multi-user.target
     display_manager: str | None  # gdm, sddm …: the enabled one
-    connected: tuple[str, ...]  # DRM connectors with a screen: card1-DP-1
+    connected: tuple[str, ...]  # DRM connectors with a screen: card1-DP-1; those of a server's BMC left out
+    target_chosen: bool = False  # the target was set on this machine, it is not only the distribution's own
+    sessions: tuple[str, ...] = ()  # live graphical sessions of users: "alice (wayland)"
 
 
 @dataclass(frozen=True)
@@ -199,8 +208,8 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class AptFile:
-    """One file of /etc/apt/sources.list.d (or sources.list)."""
+class SourceFile:
+    """One file of /etc/apt/sources.list.d (or sources.list), or of /etc/yum.repos.d."""
 
     path: str
     text: str
@@ -213,11 +222,12 @@ class Packages:
     manager: str | None  # apt, dnf, zypper
     half_configured: tuple[str, ...] | None  # what `dpkg --audit` complains of
     lock_holder: str | None  # "unattended-upgr (pid 812)": who holds the dpkg or apt lock now
-    held: tuple[str, ...]  # apt-mark showhold
-    sources: tuple[AptFile, ...]
+    held: tuple[str, ...]  # apt-mark showhold; the entries of dnf's versionlock.list
+    sources: tuple[SourceFile, ...]
     keyrings: tuple[tuple[str, str], ...]  # (path, sha256) of /etc/apt/keyrings and /usr/share/keyrings
     tools: tuple[str, ...]  # which of curl, gpg, modinfo, ca-certificates are there
     installed: tuple[tuple[str, str], ...] = ()  # every installed package that the probe asks about
+    stream: str | None = None  # dnf's enabled stream of the module nvidia-driver: 580-open
 
 
 @dataclass(frozen=True)
@@ -251,6 +261,7 @@ class Host:
     init: str | None = None  # name of PID 1: systemd, init …
     gpus: tuple[Gpu, ...] | None = None
     nvswitches: tuple[str, ...] | None = None
+    nvlink5: bool = False  # management functions of NVLink 5 are there
     driver: Driver = field(default_factory=lambda: Driver(None, None, None, None, None, None, (), False, False, False))
     secure_boot: bool | None = None
     display: Display = field(default_factory=lambda: Display(None, None, ()))

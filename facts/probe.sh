@@ -114,6 +114,8 @@ gpus() {
         line "$device/subsystem_device"
         say "$kind" "${device##*/} $ids:$line $(readlink "$device/driver")"
     done
+    # NVLink 5 shows itself by network functions of its own (gpu-driver-container, nvlink5 detection).
+    grep -l SW_MNG sys/class/infiniband/*/device/vpd | each nvlink5
     variable=sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
     # Four bytes of attributes come first, then 0 or 1.
     if [ -r "$variable" ]; then
@@ -123,6 +125,34 @@ gpus() {
     else
         say secure_boot none
     fi
+    # What DKMS signs modules with: Ubuntu's place, everybody else's.
+    for key in var/lib/shim-signed/mok/MOK.der var/lib/dkms/mok.pub; do
+        [ ! -e "$key" ] || say module_key "/$key $(limited mokutil --test-key "$key" | tr '\n' ' ')"
+    done
+}
+
+# Processes that have the GPU open, in containers too.
+gpu_users() {
+    [ -d sys/module/nvidia ] || return 0
+    last=
+    limited find proc/[0-9]*/fd -lname '/dev/nvidia*' | while IFS=/ read -r _ pid _; do
+        [ "$pid" != "$last" ] || continue
+        last=$pid
+        line "proc/$pid/comm"
+        say gpu_user "$pid $line"
+    done
+}
+
+driver_services() {
+    [ -e run/systemd/system ] || return 0
+    for unit in nvidia-persistenced nvidia-fabricmanager; do
+        for folder in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
+            if [ -e "$folder/$unit.service" ]; then
+                say service "$unit $(limited systemctl is-active "$unit")"
+                break
+            fi
+        done
+    done
 }
 
 driver() {
@@ -146,6 +176,12 @@ driver() {
     if has dmesg; then
         limited dmesg 2>/dev/null | grep -E 'NVRM|nvidia|nova_core' | tail -n 20 | each kernel_log
     fi
+    gpu_users
+    driver_services
+    for instance in proc/driver/nvidia/capabilities/gpu*/mig/gi*; do
+        if [ -d "$instance" ]; then say mig "$instance"; fi
+    done
+    stat -c '%Y %n' var/lib/dpkg/info/*nvidia*.list | each changed
     for folder in usr/lib usr/lib64 usr/lib/*-linux-gnu* usr/lib/*-linux-gnu*/nvidia \
         usr/lib/*-linux-gnu*/nvidia/current; do
         for library in "$folder"/libnvidia-ml.so.*.* "$folder"/libcuda.so.*.*; do
@@ -161,7 +197,7 @@ display() {
     section display
     for unit in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
         if [ -L "$unit/default.target" ]; then
-            say default_target "$(readlink "$unit/default.target")"
+            say default_target "$(readlink "$unit/default.target") $unit"
             break
         fi
     done
@@ -170,10 +206,16 @@ display() {
     fi
     for status in sys/class/drm/card*-*/status; do
         line "$status"
-        if [ "$line" = connected ]; then
-            status=${status%/status}
-            say connected "${status##*/}"
-        fi
+        [ "$line" = connected ] || continue
+        connector=${status%/status}
+        connector=${connector##*/}
+        line "sys/class/drm/${connector%%-*}/device/vendor"
+        say connected "$connector $line"
+    done
+    # Beside each session's file is a FIFO, NAME.ref.
+    for session in run/systemd/sessions/*; do
+        [ -f "$session" ] || continue
+        say session "$(grep -E '^(USER|TYPE|CLASS|STATE)=' "$session" | tr '\n' ' ')"
     done
 }
 
@@ -216,8 +258,9 @@ dpkg_packages() {
     has dpkg-query || return 0
     say architecture "$(limited dpkg --print-architecture)"
     names='nvidia|libnvidia|libcuda1|cuda-|libcuda|nvlsm|firmware-nvidia|linux-(modules|objects|signatures)-nvidia'
-    names="$names|xserver-xorg-video-nvidia|docker|containerd|runc|moby-|podman-docker|linux-headers-|xauth|curl"
+    names="$names|xserver-xorg-video-nvidia|docker|containerd|runc|moby-|podman-docker|linux-headers-|linux-image-|xauth|curl"
     names="$names|ca-certificates|gpg|gnupg|kmod|dkms|openssh-server"
+    names="$names|linux-(generic|virtual|lowlatency|aws|azure|gcp|oracle|nvidia)"
     # shellcheck disable=SC2016
     limited dpkg-query -W -f='${db:Status-Abbrev}|${Package}|${Version}\n' |
         grep -E "^(h|.[HUFWt]|..R)|^.i.\\|($names)" | each dpkg
@@ -226,9 +269,13 @@ dpkg_packages() {
 
 rpm_packages() {
     has rpm || return 0
-    limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'nvlsm*' \
+    limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}|%{VENDOR}|%{INSTALLTIME}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'nvlsm*' \
         'docker*' 'containerd*' 'runc' 'moby*' 'podman-docker' 'kernel-devel*' 'kernel-headers' 'xorg-x11-xauth' \
-        'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' | each rpm
+        'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' 'epel-release' \
+        '*versionlock*' 'dnf-plugins-core' | each rpm
+    text etc/dnf/plugins/versionlock.list
+    text etc/dnf/modules.d/nvidia-driver.module
+    for file in etc/yum.repos.d/*.repo; do text "$file"; done
 }
 
 # Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks.

@@ -42,6 +42,7 @@ def parse_probe(text: str) -> Host:
         init=answer.first("host", "init"),
         gpus=read_gpus(answer),
         nvswitches=read_nvswitches(answer),
+        nvlink5=bool(answer.all("gpus", "nvlink5")),
         driver=read_driver(answer),
         secure_boot=read_secure_boot(answer),
         display=read_display(answer),

@@ -6,7 +6,7 @@ import re
 
 from ..model import Display, Driver, Gpu, Kernel, ModuleFlavour
 from .answer import Answer, to_int
-from .packages import installed, pick
+from .packages import installed, pick, rpm_rows
 
 DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|libcuda\d.*|nvlsm"
 # The toolkit, L4T, CUDA's libraries and whole kernels carry the name but are no part of a driver.
@@ -14,6 +14,11 @@ OTHER_PACKAGES = (
     r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda|cudnn|tensorrt|opencv|vpi|profiler|visual-profiler|nsight).*"
     r"|linux-(?!(modules|objects|signatures)-nvidia).*"
 )
+
+# Daemons that belong to the driver, and serve whoever uses the GPU.
+DAEMONS = ("nvidia-persiste", "nv-fabricmanage", "nvidia-cuda-mps", "nvidia-powerd", "nv-hostengine", "dcgm-exporter")
+# A server's management controller always shows a screen: ASPEED, Matrox.
+BMC_VENDORS = ("0x1a03", "0x102b")
 
 
 def read_kernel(answer: Answer) -> Kernel:
@@ -67,6 +72,8 @@ def read_driver(answer: Answer) -> Driver:
     """The driver as loaded, on disk for the running and the next kernel, and as a library."""
     kernel = read_kernel(answer)
     nvrm = answer.first("driver", "nvrm")
+    packages = pick(installed(answer), DRIVER_PACKAGES, but=OTHER_PACKAGES)
+    key, enrolled = read_module_key(answer)
     versions, licenses = by_kernel(answer, "disk_version"), by_kernel(answer, "disk_license")
     return Driver(
         loaded_version=answer.first("driver", "loaded") or nvrm_version(nvrm),
@@ -75,12 +82,46 @@ def read_driver(answer: Answer) -> Driver:
         disk_flavour=license_flavour(licenses.get(kernel.running)),
         next_boot_version=versions.get(kernel.next_boot or ""),
         library_version=library_version(answer),
-        packages=pick(installed(answer), DRIVER_PACKAGES, but=OTHER_PACKAGES),
+        packages=packages,
         nouveau_loaded=answer.marked("/sys/module/nouveau"),
         nova_core_loaded=answer.marked("/sys/module/nova_core"),
         kernel_log=answer.all("driver", "kernel_log"),
         run_file_installer=any(map(answer.marked, ("/usr/bin/nvidia-installer", "/usr/bin/nvidia-uninstall"))),
+        vendors=tuple((name, vendor) for name, _, vendor, _ in rpm_rows(answer) if vendor and name in dict(packages)),
+        changed=last_change(answer, {name for name, _ in packages}),
+        users=read_users(answer),
+        services=read_services(answer),
+        mig=bool(answer.all("driver", "mig")),
+        module_key=key,
+        module_key_enrolled=enrolled,
     )
+
+
+def read_users(answer: Answer) -> tuple[str, ...]:
+    """Processes that have the GPU open, "python3 (pid 812)", less the driver's own daemons (names end after 15 bytes)."""
+    rows = (value.partition(" ") for value in answer.all("driver", "gpu_user"))
+    return tuple(f"{name or '?'} (pid {pid})" for pid, _, name in rows if not name.startswith(DAEMONS))
+
+
+def read_services(answer: Answer) -> tuple[tuple[str, str], ...]:
+    """(unit, state) as `systemctl is-active` has it."""
+    rows = (value.partition(" ") for value in answer.all("driver", "service"))
+    return tuple((name, state or "unknown") for name, _, state in rows)
+
+
+def last_change(answer: Answer, packages: set[str]) -> int | None:
+    """When one of the driver's packages was installed or upgraded last: dpkg's lists of files, rpm's own record."""
+    files = (value.partition(" ") for value in answer.all("driver", "changed"))
+    times = [to_int(time) for time, _, path in files if re.sub(r"(:\w+)?\.list$", "", path.split("/")[-1]) in packages]
+    times += [to_int(time) for name, _, _, time in rpm_rows(answer) if name in packages]
+    return max((time for time in times if time is not None), default=None)
+
+
+def read_module_key(answer: Answer) -> tuple[str | None, bool | None]:
+    """DKMS' public key, and whether it is enrolled; None where mokutil gave no answer."""
+    path, _, said = (answer.first("gpus", "module_key") or "").partition(" ")
+    enrolled = True if "already enrolled" in said else False if "not enrolled" in said else None
+    return path or None, enrolled
 
 
 def by_kernel(answer: Answer, key: str) -> dict[str, str]:
@@ -126,9 +167,25 @@ def library_version(answer: Answer) -> str | None:
 
 def read_display(answer: Answer) -> Display:
     """Boot target, enabled display manager, connectors with a screen."""
-    target, manager = answer.first("display", "default_target"), answer.first("display", "display_manager")
+    target, _, folder = (answer.first("display", "default_target") or "").partition(" ")
+    manager = answer.first("display", "display_manager")
+    connectors = (value.partition(" ") for value in answer.all("display", "connected"))
     return Display(
-        default_target=target.rsplit("/", 1)[-1] if target else None,
+        default_target=target.rsplit("/", 1)[-1] or None,
         display_manager=manager.rsplit("/", 1)[-1].removesuffix(".service") if manager else None,
-        connected=answer.all("display", "connected"),
+        connected=tuple(name for name, _, vendor in connectors if vendor not in BMC_VENDORS),
+        target_chosen=folder.startswith("etc/"),
+        sessions=read_sessions(answer),
+    )
+
+
+def read_sessions(answer: Answer) -> tuple[str, ...]:
+    """Users' live graphical sessions, from systemd-logind's own files; a login screen is none."""
+    sessions = (dict(re.findall(r"(\w+)=(\S*)", value)) for value in answer.all("display", "session"))
+    return tuple(
+        f"{session.get('USER', '?')} ({session['TYPE']})"
+        for session in sessions
+        if session.get("TYPE") in ("x11", "wayland", "mir")
+        and session.get("CLASS") == "user"
+        and session.get("STATE") != "closing"
     )

@@ -16,7 +16,7 @@ from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 
 import facts.host
 from facts.host import HostProbe, View, probe_text
-from facts.model import AptFile, Host, Packages
+from facts.model import Host, Packages, SourceFile
 from facts.parse import parse_probe
 from facts.printing import printable
 
@@ -100,7 +100,7 @@ def test_process_raises_nothing_but_fact_process_error(monkeypatch: pytest.Monke
 
 
 def test_passwords_in_addresses_are_not_printed() -> None:
-    source = AptFile("/etc/apt/sources.list", "deb https://ann:secret@mirror.example/debian trixie main\n# a: b@c\n")
+    source = SourceFile("/etc/apt/sources.list", "deb https://ann:secret@mirror.example/debian trixie main\n# a: b@c\n")
     host = Host(probe=1, packages=Packages("apt", (), None, (), (source,), (), ()))
     printed = json.dumps(printable(host))
     assert "secret" not in printed

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from deploys.planning.records import Plan
 from facts.model import (
-    AptFile,
     Docker,
     Driver,
     Gpu,
@@ -23,6 +22,7 @@ from facts.model import (
     Platform,
     PlatformKind,
     Proof,
+    SourceFile,
     Sshd,
     Toolkit,
     Wsl,
@@ -182,7 +182,7 @@ def with_gpus(host: Host, *devices: int) -> Host:
 
 def with_sources(host: Host, *texts: str, suffix: str = "list") -> Host:
     """The host with somebody else's apt source files."""
-    files = tuple(AptFile(f"/etc/apt/sources.list.d/theirs{i}.{suffix}", text) for i, text in enumerate(texts))
+    files = tuple(SourceFile(f"/etc/apt/sources.list.d/theirs{i}.{suffix}", text) for i, text in enumerate(texts))
     return replace(host, packages=replace(host.packages, sources=files))
 
 
