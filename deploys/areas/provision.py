@@ -28,9 +28,12 @@ from deploys.planning.records import Area, Plan, Refusal
 from deploys.planning.report import describe_plan, make_row
 
 
-def provision(areas: frozenset[Area] = ALL_AREAS) -> None:
-    """Bring ``areas`` of the current host to what its settings wish."""
-    plan, session = _prepare(areas)
+def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> None:
+    """Bring ``areas`` of the current host to what its settings wish.
+
+    ``update``: bring an installed driver, which is held, to the newest version of its branch, too.
+    """
+    plan, session = _prepare(areas, update=update)
     sshd = _emit_sshd(plan, session.access)
     packages = _emit_packages(plan, session.access)
     docker = _emit_docker(plan, session.access)
@@ -46,12 +49,12 @@ def verify() -> None:
     _emit_verdict(plan, session, proof)
 
 
-def _prepare(areas: frozenset[Area], *, verifying: bool = False) -> tuple[Plan, Session]:
+def _prepare(areas: frozenset[Area], *, verifying: bool = False, update: bool = False) -> tuple[Plan, Session]:
     _keep_going()
     open_table(state)
     tune(host)
     session, problems = open_session(host)
-    plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas)
+    plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas, update=update)
     refused = plan.refusals
     # Who only asks does not want to hear what would be done.
     for line in describe_plan(plan, session.facts)[: 1 if verifying and not plan.host else None]:
@@ -70,11 +73,18 @@ def _never(_: State) -> bool:
     return False
 
 
-def _plan(session: Session, areas: frozenset[Area]) -> Plan:
+def _plan(session: Session, areas: frozenset[Area], *, update: bool) -> Plan:
     """make_plan, with any mistake of ours turned into this host's refusal: an exception would abort every host."""
     is_controller = isinstance(host.connector, LocalConnector)
     try:
-        return make_plan(session.settings, session.facts, load_catalogue(), areas=areas, is_controller=is_controller)
+        return make_plan(
+            session.settings,
+            session.facts,
+            load_catalogue(),
+            areas=areas,
+            is_controller=is_controller,
+            update=update,
+        )
     except Exception as error:
         logger.debug("planning %s failed", host.name, exc_info=True)
         return refused_plan(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from facts.model import AptFile
+from facts.model import SourceFile
 
 # Options of the one-line format whose deb822 field is not the same word.
 FIELDS = {"arch": "Architectures", "lang": "Languages", "target": "Targets"}
@@ -38,7 +38,7 @@ class AptSource:
         return "".join(f"{name}:{value}\n" if value[:1] == "\n" else f"{name}: {value}\n" for name, value in fields)
 
 
-def read_sources(files: Iterable[AptFile]) -> tuple[AptSource, ...]:
+def read_sources(files: Iterable[SourceFile]) -> tuple[AptSource, ...]:
     """Every entry that is understood, in the order of the files. Others, and those that are off, are left out."""
     found: list[AptSource] = []
     for file in files:

@@ -22,55 +22,105 @@ class _Row(BaseModel):
 
 
 class Branch(_Row):
-    """An NVIDIA driver branch that is still supported."""
+    """An NVIDIA driver branch. ``ended``: it gets no fixes any more, and is installed only when asked for by number."""
 
     branch: str
-    kind: Literal["lts", "production"]
-    supported_until: str
+    kind: Literal["lts", "production", "new-feature", "ended"]
+    supported_until: str = ""  # year and month; empty: not published
+    modules: tuple[Literal["open", "proprietary"], ...] = ("open", "proprietary")
+    security_floor: str = ""  # the version that fixes what NVIDIA's newest bulletin about the branch names
+    bulletin: str = ""  # its number, and a CVE of it
 
 
 class GpuRange(_Row):
-    """PCI device ids of one generation, both ends included, and what can drive them."""
+    """PCI device ids of one generation, both ends included, or listed one by one, and what can drive them."""
 
     name: str
-    first: int
-    last: int
-    modules: Literal["open", "open-preferred", "proprietary"]
+    first: int = 1
+    last: int = 0
+    devices: tuple[int, ...] = ()
+    # open, proprietary: nothing else works; integrated: part of a chip whose maker brings the driver
+    modules: Literal["open", "open-preferred", "proprietary", "integrated"]
     oldest_branch: int = 0
     newest_branch: int = 999
+
+    def has(self, device: int) -> bool:
+        """Whether the GPU of this PCI device id is one of these."""
+        return self.first <= device <= self.last or device in self.devices
 
     def is_served_by(self, branch: str) -> bool:
         """Whether drivers of this branch ("580") know these GPUs."""
         return self.oldest_branch <= int(branch) <= self.newest_branch
 
 
-class DriverPackages(_Row):
-    """Names of the driver's packages on one release of a distribution."""
+class VgpuGuests(_Row):
+    """Virtual GPUs as their guests see them: device id -> ids of the subsystem, in hexadecimal ("1347-1349,180d")."""
 
-    distribution: str
+    guests: dict[str, str]
+
+    def has(self, device: int, subsystem: str) -> bool:
+        """Whether a GPU with this subsystem (0x10de:0x1347) is a virtual one."""
+        vendor, _, number = subsystem.partition(":")
+        if vendor != "0x10de" or not number:
+            return False
+        ranges = (part.partition("-") for part in self.guests.get(f"{device:04x}", "").split(",") if part)
+        return any(int(first, 16) <= int(number, 16) <= int(last or first, 16) for first, _, last in ranges)
+
+
+class UbuntuRelease(_Row):
+    """A release of Ubuntu and the kernel series it came with: later series have package names of their own."""
+
     version: str
-    architecture: str  # dpkg's name
+    first_kernel: str
+
+
+class DriverPackages(_Row):
+    """Names of the driver's packages on some releases of a distribution, from one origin."""
+
+    origin: Literal["distribution", "nvidia"]
+    distributions: tuple[str, ...]  # id-version; an Enterprise Linux by its major version
+    architectures: tuple[str, ...]  # `uname -m`
     branches: tuple[str, ...]
     repository: str | None = None  # None: the distribution's own archive
-    prebuilt: bool  # signed modules for each kernel; False: built by DKMS
-    first_kernel: str = ""  # the release's first kernel: later ones have package names of their own
+    components: bool = False  # in components of the distribution's archive beside main
+    signed: tuple[str, ...] = ()  # architectures whose modules are prebuilt and signed; elsewhere DKMS builds them
+    prebuilt: bool = False
     first: tuple[str, ...] = ()
-    lead: str
-    common: tuple[str, ...]
-    open: tuple[str, ...]
+    stream_open: str = ""  # of dnf's module nvidia-driver
+    stream_proprietary: str = ""
+    unbuildable_from: str = ""  # the first kernel for which DKMS is known to fail with them
+    lead: str  # the package whose version must be of the branch
+    build: tuple[str, ...] = ()  # what DKMS needs on the host
+    open: tuple[str, ...]  # kernel modules
     proprietary: tuple[str, ...]
+    compute: tuple[str, ...]  # what runs on them, without a display
+    desktop: tuple[str, ...]
+    fabric_manager: tuple[str, ...] = ()
+
+    def modules(self, flavour: str) -> tuple[str, ...]:
+        """Package names of the kernel modules: of the open or the proprietary ones."""
+        return self.open if flavour == "open" else self.proprietary
+
+
+class ForeignOrigin(_Row):
+    """Whose driver packages are neither the distribution's nor NVIDIA's, and how they are known."""
+
+    name: str
+    version: str = ""  # regular expression that such packages' versions match
+    vendor: str = ""  # regular expression for rpm's vendor
+    repository: str = ""  # regular expression for the text of a repository file that gives them, beside ours
 
 
 class RepositoryRow(_Row):
-    """A vendor's apt repository; ``{…}`` in it is filled in for a host."""
+    """A vendor's repository for apt or dnf; ``{…}`` in it is filled in for a host."""
 
     name: str
     distributions: tuple[str, ...]
     uri: str
-    suite: str
-    components: str
+    suite: str = ""  # apt's
+    components: str = ""
     key_url: str
-    fingerprint: str
+    fingerprint: str  # empty: not known here; the owner of a host must say it
 
 
 class Symptom(_Row):
@@ -114,6 +164,9 @@ class Catalogue(BaseModel):
 
     branch: tuple[Branch, ...]
     gpus: tuple[GpuRange, ...]
+    vgpu: VgpuGuests
+    ubuntu: tuple[UbuntuRelease, ...]
+    foreign: tuple[ForeignOrigin, ...]
     packages: tuple[DriverPackages, ...]
     repository: tuple[RepositoryRow, ...]
     symptom: tuple[Symptom, ...]

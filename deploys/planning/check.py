@@ -98,6 +98,8 @@ def _check_sshd(plan: Plan, host: Host) -> tuple[Finding, ...]:
 def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if not is_ours(host):
         return _check_makers_driver(host)
+    if plan.driver.absent:
+        return _check_absent(host)
     if plan.driver.branch is None:
         return ()
     driver = host.driver
@@ -116,11 +118,24 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if module != driver.library_version:
         text = f"module {module} and library {driver.library_version} differ"
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")
+    kernel = host.kernel.next_boot
+    if kernel not in (None, host.kernel.running) and driver.next_boot_version is None:
+        text = f"kernel {kernel}, which boots next, has no NVIDIA module"
+        return _bad(Area.DRIVER, text, "run deploys/driver.py and read its output")
     if driver.loaded_version != module:
         text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
         again = " (nouveau has the GPU; if it still has it then: update-initramfs -u -k all, and reboot again)"
         return _bad(Area.DRIVER, text, "reboot the host" + (again if driver.nouveau_loaded else ""))
     return _good(Area.DRIVER, f"{module} is loaded, on disk and in the library")
+
+
+def _check_absent(host: Host) -> tuple[Finding, ...]:
+    names = [name for name, _ in host.driver.packages]
+    if names:
+        return _bad(Area.DRIVER, f"still installed: {', '.join(names)}", "run deploys/driver.py and read its output")
+    if host.driver.loaded_version:
+        return _bad(Area.DRIVER, f"{host.driver.loaded_version} is removed and still loaded", "reboot the host")
+    return _good(Area.DRIVER, "no driver is installed, as wished")
 
 
 def _check_makers_driver(host: Host) -> tuple[Finding, ...]:

@@ -1,12 +1,11 @@
-"""From GPUs to the driver that serves them all: branch and kind of kernel modules, or a refusal that names the GPU."""
+"""The host's GPUs with their rows of the catalogue, or why there is none that a driver could be installed for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.catalogue import Branch, Catalogue, GpuRange
+from deploys.planning.catalogue import Catalogue, GpuRange
 from deploys.planning.records import Area, Refusal
-from deploys.planning.settings import Settings
 from facts.model import Gpu, Host, ModuleFlavour
 
 REQUIRED = {"open": ModuleFlavour.OPEN, "proprietary": ModuleFlavour.PROPRIETARY}
@@ -26,22 +25,24 @@ class Gpus:
     def __str__(self) -> str:
         return ", ".join(f"{gpu.device:#06x} at {gpu.address} ({row.name})" for gpu, row in self.rows)
 
+    def are_served_by(self, branch: str) -> bool:
+        """Whether drivers of this branch know them all."""
+        return all(row.is_served_by(branch) for _, row in self.rows)
+
     def not_driven_by(self, branch: str, flavour: ModuleFlavour | None) -> Gpus:
         """Those that a driver of this branch with these modules (None: it is not known which) does not drive."""
         return Gpus(tuple((gpu, row) for gpu, row in self.rows if not _is_driven(row, branch, flavour)))
 
 
 def _is_driven(row: GpuRange, branch: str, flavour: ModuleFlavour | None) -> bool:
+    # Before 515 there was one kind of modules, and GPUs that take either were driven by it.
     return row.is_served_by(branch) and flavour in (None, REQUIRED.get(row.modules, flavour))
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The driver to install: its branch, its modules, and why those."""
-
-    branch: Branch
-    flavour: ModuleFlavour
-    because: str
+def find_integrated(host: Host, catalogue: Catalogue) -> str | None:
+    """A GPU that is part of a chip whose maker brings the driver (Thor, GB10), as "0x2e12 at …", or None."""
+    found = (gpu for gpu in host.gpus or () if _range_of(gpu, catalogue).modules == "integrated")
+    return next((f"{gpu.device:#06x} at {gpu.address}" for gpu in found), None)
 
 
 def find_gpus(host: Host, catalogue: Catalogue) -> Gpus | Refusal:
@@ -67,80 +68,20 @@ def find_gpus(host: Host, catalogue: Catalogue) -> Gpus | Refusal:
     return Gpus(tuple((gpu, _range_of(gpu, catalogue)) for gpu in own))
 
 
+def refuse_vgpu(host: Host, catalogue: Catalogue) -> Refusal | None:
+    """Why no driver is installed for a virtual GPU: its guest driver is not in any public repository."""
+    virtual = [gpu for gpu in host.gpus or () if catalogue.vgpu.has(gpu.device, gpu.subsystem)]
+    if not virtual:
+        return None
+    return Refusal(
+        Area.DRIVER,
+        "the GPU is a virtual one (NVIDIA vGPU), and its guest driver is in no public repository",
+        ", ".join(f"{gpu.device:#06x} at {gpu.address} with subsystem {gpu.subsystem}" for gpu in virtual),
+        "install the vGPU guest driver of the hypervisor's vGPU release, from NVIDIA's licensing portal or your cloud; "
+        "a later run keeps it",
+    )
+
+
 def _range_of(gpu: Gpu, catalogue: Catalogue) -> GpuRange:
     """The first matching row: narrower ranges stand before wider ones. The last row catches every older id."""
-    return next(row for row in catalogue.gpus if row.first <= gpu.device <= row.last)
-
-
-def choose_driver(
-    settings: Settings, gpus: Gpus, catalogue: Catalogue, *, offered: tuple[str, ...]
-) -> Choice | Refusal:
-    """The branch and the modules that drive all the GPUs and agree with the settings.
-
-    ``offered`` are the branches that the host's system has packages of.
-    """
-    flavour = _choose_flavour(settings, gpus)
-    if isinstance(flavour, Refusal):
-        return flavour
-    served = [row for row in catalogue.branch if all(gpu.is_served_by(row.branch) for _, gpu in gpus.rows)]
-    if not served:
-        return Refusal(
-            Area.DRIVER,
-            "no supported driver branch serves these GPUs",
-            str(gpus),
-            "use a newer GPU; NVIDIA has ended the branches that drove these",
-        )
-    branch = _choose_branch(settings.nvidia_driver_branch, [row for row in served if row.branch in offered], gpus)
-    return branch if isinstance(branch, Refusal) else Choice(branch, flavour, _why_flavour(settings, gpus))
-
-
-def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
-    """Whether a driver of this version is what the setting nvidia_driver_branch wishes for."""
-    branch = version.split(".")[0]
-    kinds = {row.branch: row.kind for row in catalogue.branch}
-    return wish in ("auto", branch, version, kinds.get(branch))
-
-
-def _choose_flavour(settings: Settings, gpus: Gpus) -> ModuleFlavour | Refusal:
-    wish = settings.nvidia_driver_modules
-    required = [REQUIRED[kind] for kind in gpus.kinds if kind in REQUIRED]
-    if len(required) > 1:
-        return Refusal(
-            Area.DRIVER,
-            "no one driver serves these GPUs together: one needs open modules, another proprietary ones",
-            str(gpus),
-            "take one of them out of the machine",
-        )
-    if required and wish not in ("auto", required[0]):
-        return Refusal(
-            Area.DRIVER,
-            f"these GPUs do not work with {wish} modules",
-            str(gpus),
-            f'set nvidia_driver_modules = "{required[0]}", or leave it at auto',
-        )
-    return required[0] if required else REQUIRED["open" if wish == "auto" else wish]
-
-
-def _why_flavour(settings: Settings, gpus: Gpus) -> str:
-    if "proprietary" in gpus.kinds:
-        return "the GPU has no GSP, which open modules need"
-    if "open" in gpus.kinds:
-        return "no others drive this GPU"
-    if settings.nvidia_driver_modules != "auto":
-        return f"nvidia_driver_modules is {settings.nvidia_driver_modules}"
-    return "NVIDIA's own choice from Turing on"
-
-
-def _choose_branch(wish: str, rows: list[Branch], gpus: Gpus) -> Branch | Refusal:
-    """auto: the newest branch with long-term support, else the newest; a version: its branch."""
-    branch = wish.split(".")[0]
-    wished = [row for row in rows if branch in ("auto", row.branch, row.kind)]
-    if not wished:
-        names = ", ".join(f"{row.branch} ({row.kind})" for row in rows) or "none"
-        return Refusal(
-            Area.DRIVER,
-            f"driver {wish} cannot be had for these GPUs on this system",
-            f"{gpus}; branches that drive them and are packaged here: {names}",
-            "set nvidia_driver_branch to one of them, or leave it at auto",
-        )
-    return max(wished, key=lambda row: (branch == "auto" and row.kind == "lts", int(row.branch)))
+    return next(row for row in catalogue.gpus if row.has(gpu.device))

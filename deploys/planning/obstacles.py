@@ -49,12 +49,12 @@ def _refuse_platform(host: Host) -> Refusal | None:
     return None
 
 
-def refuse_packages(host: Host, area: Area) -> Refusal | None:
-    """Why no package can be installed for ``area`` on this host, if so."""
-    if host.packages.manager != "apt":
+def refuse_packages(host: Host, area: Area, managers: tuple[str, ...] = ("apt",)) -> Refusal | None:
+    """Why no package can be installed for ``area`` on this host, if so. ``managers``: those that the area can use."""
+    if host.packages.manager not in managers:
         return Refusal(
             area,
-            "packages are only installed with apt so far",
+            f"packages are only installed with {' or '.join(managers)} so far",
             f"{host.os.pretty_name or 'unknown system'}, package manager {host.packages.manager or 'unknown'}",
             "install what is missing by hand (a later run keeps it), or use Debian 12/13 or Ubuntu 22.04/24.04/26.04",
         )

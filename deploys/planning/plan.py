@@ -41,22 +41,24 @@ def make_plan(
     *,
     areas: frozenset[Area] = ALL_AREAS,
     is_controller: bool = False,
+    update: bool = False,
 ) -> Plan:
     """Plan every area of one host.
 
     ``areas`` limits what may be changed: the others are looked at, and what needs a change of theirs is skipped.
     ``is_controller`` says that the host is the machine we run on, which is never rebooted.
+    ``update`` looks for a newer version of the installed driver, which is held.
     """
     refusal = refuse_host(host)
     if refusal:
         return refused_plan(refusal)
     sshd = plan_sshd(settings, host)
-    driver = plan_driver(settings, host, catalogue)
+    driver = plan_driver(settings, host, catalogue, update=update)
     docker = plan_docker(settings, host, catalogue)
     blocked = _blocked((Area.DRIVER, driver))
-    toolkit = ToolkitPlan(skipped=blocked) if blocked else plan_toolkit(settings, host, catalogue)
+    toolkit = ToolkitPlan(skipped=blocked) if blocked else _plan_toolkit(settings, host, catalogue, driver)
     blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
-    daemon = DaemonPlan(skipped=blocked) if blocked else plan_daemon(host)
+    daemon = DaemonPlan(skipped=blocked) if blocked else DaemonPlan() if driver.absent else plan_daemon(host)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
     proof = _plan_proof(settings, host, catalogue, areas, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
     blocked = _blocked((Area.DOCKER, docker), areas=areas)
@@ -90,6 +92,12 @@ def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
     )
 
 
+def _plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue, driver: DriverPlan) -> ToolkitPlan:
+    if driver.absent:
+        return ToolkitPlan(notes=(Note("is left as it is, like the daemon's runtimes", "nvidia_driver is absent"),))
+    return plan_toolkit(settings, host, catalogue)
+
+
 def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS) -> str | None:
     """The name of the first needed area that will not be there."""
     for area, plan in needed:
@@ -102,7 +110,9 @@ def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS)
 
 def _changes(plan: AreaPlan) -> bool:
     match plan:
-        case DriverPlan() | ToolkitPlan():
+        case DriverPlan():
+            return bool(plan.packages or plan.uninstall) and not plan.update
+        case ToolkitPlan():
             return bool(plan.packages)
         case DockerPlan():
             return bool(plan.packages) or plan.start
@@ -113,18 +123,40 @@ def _changes(plan: AreaPlan) -> bool:
 
 
 def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
-    if not driver.reboot_due:
+    """What becomes of a reboot that is due, or may turn out to be: after an update, or where loading anew fails."""
+    may_be_due = driver.reboot_due or driver.update
+    if not may_be_due:
         return RebootPlan()
-    on_disk = "what this run installs" if driver.packages else host.driver.disk_version
+    allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller
+    if driver.reload and not allowed:
+        return RebootPlan(notes=(Note("the modules are loaded anew, without a reboot", "nvidia_driver_reload is set"),))
+    if driver.update and not driver.reboot_due and not allowed:
+        return RebootPlan()
+    on_disk = "what this run installs" if driver.packages else host.driver.disk_version or "no driver"
     seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
     if settings.reboot == "never":
         return RebootPlan(due=True, notes=(Note("a reboot is due and left to you", "reboot is never"),))
-    if settings.reboot == "when-needed" and not is_controller:
-        return RebootPlan(due=True, allowed=True, notes=(Note("reboots after everything else", seen),))
+    if allowed:
+        return _allow_reboot(settings, host, seen)
     remedy = "reboot the host yourself, then run this again"
     if not is_controller:
-        remedy = 'set reboot = "when-needed" (running containers stop with it), or ' + remedy
+        remedy = 'set reboot = "when-idle" (or "when-needed": running containers stop with it), or ' + remedy
     return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, "a reboot is due, and it was not allowed", seen, remedy))
+
+
+def _allow_reboot(settings: Settings, host: Host, seen: str) -> RebootPlan:
+    even_in_use = settings.reboot == "when-needed"
+    running = [*(f"container {container.name}" for container in host.docker.containers or ()), *host.driver.users]
+    if running and not even_in_use:
+        remedy = 'run this again when they have ended, or set reboot = "when-needed", which stops them'
+        brief = "a reboot is due, and it would stop what runs here"
+        return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, brief, ", ".join(running), remedy))
+    if host.display.sessions:
+        remedy = "run this again when they have logged out"
+        brief = "a reboot is due, and somebody works at this machine's screen"
+        return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, brief, ", ".join(host.display.sessions), remedy))
+    note = Note("reboots after everything else, if it is needed then", seen)
+    return RebootPlan(due=True, allowed=True, even_in_use=even_in_use, notes=(note,))
 
 
 def _other_driver(host: Host) -> str:
@@ -148,6 +180,8 @@ def _plan_proof(
         blocked = f"{Area.REBOOT}, which is due"
     if blocked:
         return ProofPlan(skipped=blocked)
+    if driver.absent:
+        return ProofPlan()
     return plan_proof(settings.gpu_proof_image or catalogue.proof.image, host)
 
 

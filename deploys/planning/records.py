@@ -92,6 +92,8 @@ class DriverPlan:
     stream: str = ""  # dnf module stream
     uninstall: tuple[str, ...] = ()  # installed packages to take away; nothing else is done then
     reload: bool = False  # unload the old modules and load the new ones, in place of a reboot
+    absent: bool = False  # no driver is wished for
+    update: bool = False  # looks for the newest version of the release, which may be there already
     lead: str | None = None  # the package whose candidate version must be of the release
     repository: Repository | None = None
     reboot_due: bool = False
@@ -153,6 +155,7 @@ class RebootPlan:
 
     due: bool = False
     allowed: bool = False
+    even_in_use: bool = False  # while containers or GPU processes run
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
     skipped: str | None = None

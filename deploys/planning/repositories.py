@@ -1,4 +1,4 @@
-"""apt repositories: which one of a vendor serves a host, which components of its own a Debian lacks."""
+"""Repositories for apt and dnf: which one of a vendor serves a host, which components of its own a Debian lacks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ SOURCES = "/etc/apt/sources.list.d"
 KEYRINGS = "/etc/apt/keyrings"
 # Where Debian has the driver, beside main: nvidia-open-kernel-dkms, the driver, firmware-nvidia-gsp.
 DRIVER_COMPONENTS = ("contrib", "non-free", "non-free-firmware")
+YUM_REPOSITORIES = "/etc/yum.repos.d"
+RPM_KEYS = "/etc/pki/rpm-gpg"
+ENTERPRISE_LINUX = ("rhel", "rocky", "almalinux")
+CUDA_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
 
 
 def plan_repository(
@@ -29,49 +33,106 @@ def plan_repository(
         return Refusal(
             area,
             f"the {name} repository does not serve this system",
-            f"{host.os.pretty_name} ({host.os.package_architecture})",
+            f"{host.os.pretty_name} ({host.platform.architecture})",
             "install it by hand, or use a release that the README lists; a later run takes it as found",
         )
-    repository = _fill_in(row, host, fingerprint or row.fingerprint)
-    return None if _is_present(repository, host) else repository
+    fill_in = _fill_in_dnf if host.packages.manager == "dnf" else _fill_in_apt
+    repository = fill_in(row, host, fingerprint or row.fingerprint)
+    if _is_present(repository, host):
+        return None
+    return repository if repository.fingerprint else _refuse_unknown_key(repository, area)
+
+
+def _refuse_unknown_key(repository: Repository, area: Area) -> Refusal:
+    return Refusal(
+        area,
+        f"the fingerprint of the {repository.name} repository's key is not known here for this release",
+        repository.key_url,
+        "fetch that key, look at it (`gpg --show-keys FILE`), have it confirmed by a second source, and set "
+        f"{repository.name.replace('-', '_')}_key_fingerprint",
+    )
+
+
+def distribution_of(host: Host) -> str:
+    """The system as catalogue rows name it: debian-13, ubuntu-24.04; an Enterprise Linux by its major version."""
+    version = host.os.version.split(".")[0] if host.os.id in ENTERPRISE_LINUX else host.os.version
+    return f"{host.os.id}-{version}"
 
 
 def find_repository(name: str, host: Host, catalogue: Catalogue) -> RepositoryRow | None:
     """The catalogue's row for this host's distribution, release and architecture, or None."""
-    if host.os.package_architecture not in ("amd64", "arm64"):
+    if host.platform.architecture not in CUDA_ARCHITECTURES:
         return None
-    ids = {host.os.id, f"{host.os.id}-{host.os.version}"}
+    ids = {host.os.id, distribution_of(host)}
     rows = (row for row in catalogue.repository if row.name == name and ids.intersection(row.distributions))
     return next(rows, None)
 
 
-def _fill_in(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
-    words = {"os": host.os.id, "codename": host.os.codename, "architecture": host.os.package_architecture or ""}
-    uri = row.uri.format(**words)
+def _words(host: Host) -> dict[str, str]:
+    return {
+        "os": host.os.id,
+        "codename": host.os.codename,
+        "architecture": host.os.package_architecture or "",
+        "cuda_architecture": CUDA_ARCHITECTURES.get(host.platform.architecture, ""),
+    }
+
+
+def _fill_in_dnf(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
+    """A .repo file of ours: packages are checked against the key, and so is the index, which NVIDIA signs too."""
+    words = _words(host)
+    name, uri = f"gpu-hosts-{row.name}", row.uri.format_map(words)
+    key_path = f"{RPM_KEYS}/{name}.asc"
+    lines = [f"[{name}]", f"name={row.name}", f"baseurl={uri}", "enabled=1", "gpgcheck=1", "repo_gpgcheck=1"]
+    return Repository(
+        name=row.name,
+        uri=uri,
+        suite="",
+        source_path=f"{YUM_REPOSITORIES}/{name}.repo",
+        source="\n".join([*lines, f"gpgkey=file://{key_path}"]) + "\n",
+        key_path=key_path,
+        key_url=row.key_url.format_map(words),
+        fingerprint=fingerprint.upper(),
+    )
+
+
+def _fill_in_apt(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
+    words = _words(host)
+    uri = row.uri.format_map(words)
     # Names of our own: docker.sources and docker.asc are what Docker's guide has people write.
     key_path = f"{KEYRINGS}/gpu-hosts-{row.name}.asc"
-    lines = ["Types: deb", f"URIs: {uri}", f"Suites: {row.suite.format(**words)}"]
+    lines = ["Types: deb", f"URIs: {uri}", f"Suites: {row.suite.format_map(words)}"]
     if row.components:
         lines.append(f"Components: {row.components}")
     lines.append(f"Signed-By: {key_path}")
     return Repository(
         name=row.name,
         uri=uri,
-        suite=row.suite.format(**words),
+        suite=row.suite.format_map(words),
         source_path=f"{SOURCES}/gpu-hosts-{row.name}.sources",
         source="\n".join(lines) + "\n",
         key_path=key_path,
-        key_url=row.key_url.format(**words),
+        key_url=row.key_url.format_map(words),
         fingerprint=fingerprint.upper(),
     )
 
 
 def _is_present(repository: Repository, host: Host) -> bool:
     """Whether a source of the host gives the repository: ours, or one that somebody else wrote. That one is kept."""
+    if host.packages.manager == "dnf":
+        return any(_gives_dnf(file.text, repository) for file in host.packages.sources)
     # NVIDIA's own .list leaves the architecture to apt.
     architecture = host.os.package_architecture or ""
     texts = (file.text.replace("$(ARCH)", architecture) for file in host.packages.sources)
     return any(_gives(text, repository) for text in texts)
+
+
+def _gives_dnf(text: str, repository: Repository) -> bool:
+    """Whether a .repo file has the address in a section that is not switched off."""
+    for section in re.split(r"(?m)^(?=\[)", text):
+        values = dict(line.replace(" ", "").split("=", 1) for line in section.splitlines() if "=" in line)
+        if values.get("baseurl", "").rstrip("/") == repository.uri.rstrip("/") and values.get("enabled", "1") != "0":
+            return True
+    return False
 
 
 def _gives(text: str, repository: Repository) -> bool:

@@ -27,17 +27,34 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    reboot: Literal["when-needed", "never"] | None = Field(
+    reboot: Literal["when-idle", "when-needed", "never"] | None = Field(
         default=None,
-        description="Reboot where the driver needs it. Unset: say that one is due, and fail. never: say so.",
+        description="Reboot where the driver needs it: when-idle not while containers or GPU processes run, "
+        "when-needed even then. Unset: say that one is due, and fail. never: say so.",
+    )
+    nvidia_driver: Literal["present", "absent"] = Field(
+        default="present", description="absent removes the driver's packages, each by its name."
     )
     nvidia_driver_branch: Annotated[str, BeforeValidator(_number_as_text)] = Field(
         default="auto",
         pattern=r"^(auto|lts|production|\d{3}(\.\d{1,3}){0,2})$",
-        description="auto (lts, where it drives the GPU), lts, production, a branch (580) or a version (580.95.05).",
+        description="auto (lts, where it drives the GPU), lts, production, a branch (580) or a version (580.95.05). "
+        "An installed driver is changed to it.",
     )
     nvidia_driver_modules: Literal["auto", "open", "proprietary"] = Field(
         default="auto", description="Kernel modules: auto takes open ones wherever the GPU has a GSP."
+    )
+    nvidia_driver_source: Literal["auto", "distribution", "nvidia"] = Field(
+        default="auto",
+        description="Where a driver comes from: the distribution's archive or NVIDIA's repository. auto: Ubuntu's "
+        "archive where it has the branch, else NVIDIA's.",
+    )
+    nvidia_driver_usage: Literal["auto", "compute", "desktop"] = Field(
+        default="auto",
+        description="desktop adds the display driver; auto does on machines with a display manager or a screen.",
+    )
+    nvidia_driver_reload: bool = Field(
+        default=False, description="Load a changed driver's modules without a reboot, where nothing uses the old ones."
     )
     nvidia_driver_key_fingerprint: str | None = Fingerprint
     nvidia_toolkit_key_fingerprint: str | None = Fingerprint

@@ -98,7 +98,7 @@ def read_driver(answer: Answer) -> Driver:
 
 
 def read_users(answer: Answer) -> tuple[str, ...]:
-    """Processes that have the GPU open, "python3 (pid 812)", less the driver's own daemons (names end after 15 bytes)."""
+    """Processes that have the GPU open, "python3 (pid 812)", less the driver's daemons (names end after 15 bytes)."""
     rows = (value.partition(" ") for value in answer.all("driver", "gpu_user"))
     return tuple(f"{name or '?'} (pid {pid})" for pid, _, name in rows if not name.startswith(DAEMONS))
 

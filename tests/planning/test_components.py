@@ -6,7 +6,7 @@ import pytest
 
 from deploys.planning.records import Area, Refusal, Repository
 from deploys.planning.repositories import plan_components
-from facts.model import AptFile, Host
+from facts.model import Host, SourceFile
 from tests.planning.hosts import BARE, with_sources
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -69,7 +69,7 @@ def test_what_was_added_is_not_missing_any_more(text: str) -> None:
     host = with_sources(BARE, text, suffix="sources")
     found = plan(host)
     assert isinstance(found, Repository)
-    ours = AptFile(found.source_path, found.source)
+    ours = SourceFile(found.source_path, found.source)
     assert plan(replace(host, packages=replace(host.packages, sources=(ours, *host.packages.sources)))) is None
 
 

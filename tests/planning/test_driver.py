@@ -12,7 +12,7 @@ from deploys.planning.catalogue import Catalogue, load_catalogue
 from deploys.planning.driver import plan_driver
 from deploys.planning.records import DriverPlan, Refusal
 from deploys.planning.settings import Settings
-from facts.model import Host, Kernel, ModuleFlavour
+from facts.model import Host, Kernel, ModuleFlavour, Os
 from tests.planning.hosts import (
     BARE,
     DOCKER_DESKTOP,
@@ -119,7 +119,7 @@ def test_gpus_without_a_common_driver_are_refused_and_both_named() -> None:
     assert "0x2b85 at 0000:01:00.0" in found.seen
 
 
-@pytest.mark.parametrize("wish", ["470", "535", "610", "470.256.02"])
+@pytest.mark.parametrize("wish", ["470", "535", "470.256.02"])
 def test_wished_branch_that_is_not_to_be_had_is_refused_with_those_that_are(wish: str) -> None:
     found = refusal(BARE, Settings(nvidia_driver_branch=wish))
     assert wish in found.brief
@@ -152,9 +152,11 @@ def test_branch_without_the_gpu_is_refused(wish: str) -> None:
 
 
 def test_exact_version_cannot_be_had_from_an_archive() -> None:
-    found = refusal(on_ubuntu("6.8.0-45-generic"), Settings(nvidia_driver_branch="580.95.05"))
+    host = on_ubuntu("6.8.0-45-generic")
+    found = refusal(host, Settings(nvidia_driver_branch="580.95.05", nvidia_driver_source="distribution"))
     assert "archive" in found.brief
-    assert found.remedy == 'set nvidia_driver_branch = "580"'
+    assert found.remedy == 'set nvidia_driver_branch = "580", or nvidia_driver_source = "nvidia"'
+    assert plan(host, Settings(nvidia_driver_branch="580.95.05")).first == ("nvidia-driver-pinning-580.95.05",)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +164,10 @@ def test_exact_version_cannot_be_had_from_an_archive() -> None:
 )
 def test_installed_driver_is_kept_if_it_is_the_wished_one(wish: str, is_kept: bool) -> None:
     """READY has 580.95.05."""
-    found = plan_driver(Settings(nvidia_driver_branch=wish), READY, load_catalogue())
-    assert (found.refusal is None) is is_kept
-    assert found.packages == ()
+    found = plan(READY, Settings(nvidia_driver_branch=wish))
+    assert found.refusal is None
+    assert (found.packages == ()) is is_kept
+    assert found.reboot_due is not is_kept
 
 
 def test_no_gpu_is_refused() -> None:
@@ -231,7 +234,7 @@ def test_debian_gets_proprietary_modules_for_volta() -> None:
 )
 def test_ubuntu_takes_the_modules_of_its_kernels_kind(kernel: str, version: str, modules: str) -> None:
     found = plan(on_ubuntu(kernel, version=version))
-    assert found.packages == ("nvidia-utils-580", modules, "nvidia-headless-no-dkms-580-open")
+    assert found.packages == ("nvidia-utils-580", "nvidia-headless-no-dkms-580-open", modules)
     assert (found.repository, found.first, found.lead) == (None, (), "nvidia-utils-580")
 
 
@@ -243,8 +246,11 @@ def test_a_repository_that_is_there_is_not_added_again() -> None:
 
 
 def test_an_unknown_distribution_is_refused() -> None:
-    assert "dnf" in refusal(replace(BARE, os=ROCKY_9, packages=replace(BARE.packages, manager="dnf"))).seen
-    assert "not known here" in refusal(replace(BARE, os=replace(BARE.os, version="11"))).brief
+    fedora = replace(BARE, os=Os("fedora", "44", "", "Fedora 44", None), packages=replace(BARE.packages, manager="dnf"))
+    for host in (fedora, replace(BARE, os=replace(BARE.os, version="11"))):
+        found = refusal(host)
+        assert "not known here" in found.brief
+        assert "driver_packages.toml" in found.remedy
 
 
 def test_half_configured_packages_are_refused_by_name() -> None:
@@ -265,12 +271,6 @@ def test_loaded_and_installed_driver_differ(loaded: str | None, named: str) -> N
     assert found.packages == ()
     assert named in found.notes[-1].because
     assert "580.95.05" in found.notes[-1].because
-
-
-def test_an_installed_driver_is_not_switched_to_another_branch_or_flavour() -> None:
-    other = replace(READY, driver=replace(DRIVER_580, disk_version="570.133.20", library_version="570.133.20"))
-    assert "570.133.20" in refusal(other, Settings(nvidia_driver_branch="580")).seen
-    assert "open" in refusal(READY, Settings(nvidia_driver_modules="proprietary")).seen
 
 
 # Legacy list: 580 is the last branch for Volta, 470 for Kepler. Release notes: Blackwell came with 570. nvGpus.h: no
@@ -298,12 +298,16 @@ def test_installed_driver_is_kept_where_it_drives_the_gpu(
 ) -> None:
     driver = replace(DRIVER_580, disk_version=version, library_version=version, disk_flavour=flavour)
     host = replace(with_gpus(READY, device), driver=driver)
+    found = plan(host)
     if kept:
-        assert (plan(host).refusal, plan(host).packages) == (None, ())
+        assert (found.refusal, found.packages) == (None, ())
+    elif device == 0x102D:  # Debian 13 packages nothing for Kepler
+        assert found.refusal
+        assert version in found.refusal.seen
     else:
-        found = refusal(host)
-        assert f"{device:#06x}" in found.seen
-        assert version in found.seen
+        assert (found.branch, found.reboot_due) == ("580", True)
+        assert version in found.notes[0].because
+        assert f"{device:#06x}" in found.notes[0].because
 
 
 @pytest.mark.parametrize("owner", ["nouveau", "nova_core"])
@@ -363,9 +367,11 @@ def test_headers_come_for_the_running_kernel_and_the_next(next_boot: str | None,
     assert len(found.packages) == len(set(found.packages))
 
 
-def test_installed_driver_without_a_module_for_the_next_kernel_is_refused() -> None:
+def test_installed_driver_without_a_module_for_the_next_kernel_is_repaired() -> None:
     host = replace(READY, kernel=Kernel(RUNNING, NEXT, ()), driver=replace(DRIVER_580, next_boot_version=None))
-    assert NEXT in refusal(host).seen
+    found = plan(host)
+    assert NEXT in found.notes[0].because
+    assert f"linux-headers-{NEXT}" in found.packages
     assert plan(replace(host, kernel=Kernel(RUNNING, None, ()))).refusal is None
     assert plan(replace(host, driver=DRIVER_580)).refusal is None
 

@@ -216,7 +216,7 @@ def test_a_due_reboot_without_leave_is_refused_and_the_proof_waits() -> None:
     assert (found.reboot.due, found.reboot.allowed) == (True, False)
     assert found.reboot.refusal
     assert "570.133.20" in found.reboot.refusal.seen
-    assert 'reboot = "when-needed"' in found.reboot.refusal.remedy
+    assert 'reboot = "when-idle"' in found.reboot.refusal.remedy
     assert set(skipped(found)) == {Area.PROOF}
 
 

@@ -120,12 +120,16 @@ def test_source_that_a_release_upgrade_left_behind_does_not_count(text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "os",
-    [replace(BARE.os, version="11", codename="bullseye"), ROCKY_9, replace(BARE.os, package_architecture="riscv64")],
+    "host",
+    [
+        replace(BARE, os=replace(BARE.os, version="11", codename="bullseye")),
+        replace(BARE, os=ROCKY_9),
+        replace(BARE, platform=replace(BARE.platform, architecture="riscv64")),
+    ],
     ids=["old-debian", "rocky", "riscv"],
 )
-def test_unserved_system_is_refused(os: object) -> None:
-    found = plan("docker", replace(BARE, os=os))  # type: ignore[arg-type]
+def test_unserved_system_is_refused(host: Host) -> None:
+    found = plan("docker", host)
     assert isinstance(found, Refusal)
     assert found.area is Area.DOCKER
     assert all((found.brief, found.seen, found.remedy))

@@ -1,0 +1,180 @@
+"""A driver's packages by name: what goes in, what makes way, what is held, and where they come from."""
+
+from __future__ import annotations
+
+import re
+
+from deploys.planning.catalogue import Catalogue, DriverPackages
+from deploys.planning.choice import Choice, rows_of
+from deploys.planning.records import Area, DriverPlan, Refusal, Repository
+from deploys.planning.repositories import plan_components, plan_repository
+from deploys.planning.settings import Settings
+from facts.model import Host, ModuleFlavour
+
+# Whatever another origin calls so must not be taken from it.
+DRIVER_NAMES = " ".join(
+    (
+        "cuda-drivers* libcuda1 libcudadebugger1 libnvidia-cfg1* libnvidia-common* libnvidia-compute*",
+        "libnvidia-decode* libnvidia-encode* libnvidia-extra* libnvidia-fbc1* libnvidia-gl* libnvidia-gpucomp*",
+        "libnvidia-ml1 libnvidia-nscq* nvidia-compute-utils* nvidia-dkms* nvidia-driver* nvidia-fabricmanager*",
+        "nvidia-firmware* nvidia-headless* nvidia-imex* nvidia-kernel-* nvidia-modprobe nvidia-open*",
+        "nvidia-persistenced nvidia-settings nvidia-smi nvidia-utils* nvidia-xconfig xserver-xorg-video-nvidia*",
+    )
+)
+# apt-cache policy shows these as l= and o= of each repository.
+OTHER_ORIGINS = {
+    "distribution": ("l=NVIDIA CUDA", "o=LP-PPA-graphics-drivers"),
+    "nvidia": ("o=Ubuntu", "o=Debian", "o=LP-PPA-graphics-drivers"),
+}
+# Ubuntu's kernels of a later series than the release's own (HWE) are packaged under names of their own.
+HWE_FLAVOURS = ("generic", "lowlatency", "generic-64k", "lowlatency-64k")
+PREBUILT = r"linux-(modules|objects|signatures)-nvidia-.*"
+
+
+def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPlan:
+    """The part of the plan that is names: packages in their roles, preferences, stream, services."""
+    row = choice.row
+    words = _words(choice, host, catalogue)
+    fabric = _fill_in(row.fabric_manager, words, host) if host.nvswitches else ()
+    modules = _fill_in(row.modules(choice.flavour), words, host)
+    programs = _fill_in(row.desktop if choice.usage == "desktop" else row.compute, words, host)
+    held = kernel_packages(host) if row.prebuilt else ()
+    packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, host), *fabric, *held)))
+    first = _fill_in(row.first, words, host)
+    remove = _remove(choice, host, catalogue, (*packages, *first))
+    stream = row.stream_open if choice.flavour is ModuleFlavour.OPEN else row.stream_proprietary
+    return DriverPlan(
+        manager=host.packages.manager or "",
+        first=first,
+        packages=packages,
+        remove=remove,
+        allowed=tuple(name for name, _ in host.driver.packages if name not in (*packages, *remove)),
+        hold=(*held, *modules) if row.prebuilt else (),
+        services=("nvidia-persistenced", *(("nvidia-fabricmanager",) if fabric else ())),
+        same_version=fabric,
+        preferences=_preferences(row) if host.packages.manager == "apt" else "",
+        stream=stream,
+        lead=row.lead.format_map(words),
+    )
+
+
+def _words(choice: Choice, host: Host, catalogue: Catalogue) -> dict[str, str]:
+    return {
+        "branch": choice.branch.branch,
+        "release": choice.release,
+        "flavour": kernel_flavour(host, catalogue),
+        "open": "-open" if choice.flavour is ModuleFlavour.OPEN else "",
+        "server": "-server" if host.nvswitches else "",
+    }
+
+
+def _fill_in(names: tuple[str, ...], words: dict[str, str], host: Host) -> tuple[str, ...]:
+    """Package names for this host; one with `{kernel}` in it stands for the running and the next-boot kernel."""
+    kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
+    return tuple(dict.fromkeys(name.format_map(words | {"kernel": kernel}) for name in names for kernel in kernels))
+
+
+def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Installed packages that would stay beside the wanted ones: other modules, other pins, what any row names."""
+    others = {
+        name
+        for row in rows_of(host, catalogue)
+        for branch in row.branches
+        for flavour in ModuleFlavour
+        for name in _every_name(row, branch, flavour, host, catalogue)
+    }
+    return tuple(
+        name
+        for name, _ in host.driver.packages
+        if name not in wanted
+        and (name in others or _is_of_another_branch(name, choice) or _is_other_build(name, choice))
+    )
+
+
+def _every_name(
+    row: DriverPackages, branch: str, flavour: ModuleFlavour, host: Host, catalogue: Catalogue
+) -> tuple[str, ...]:
+    words = {
+        "branch": branch,
+        "release": branch,
+        "flavour": kernel_flavour(host, catalogue),
+        "open": "-open" if flavour is ModuleFlavour.OPEN else "",
+    }
+    names = (*row.modules(flavour), *row.compute, *row.desktop, *row.fabric_manager)
+    return tuple(name for server in ("", "-server") for name in _fill_in(names, words | {"server": server}, host))
+
+
+def _is_of_another_branch(name: str, choice: Choice) -> bool:
+    found = re.search(r"-(\d{3})(-|$)", name)
+    return name.startswith("nvidia-driver-pinning-") or bool(found and found[1] != choice.branch.branch)
+
+
+def _is_other_build(name: str, choice: Choice) -> bool:
+    """Prebuilt modules of the other flavour: they would lie beside the new ones, and depmod would take either."""
+    if not re.fullmatch(PREBUILT, name):
+        return False
+    return not choice.row.prebuilt or ("-open-" in name) != (choice.flavour is ModuleFlavour.OPEN)
+
+
+def kernel_flavour(host: Host, catalogue: Catalogue) -> str:
+    """The kernel's kind as package names have it.
+
+    Debian: `cloud-amd64` of 6.12.57+deb13-cloud-amd64. Ubuntu: `generic` of 6.8.0-45-generic, and
+    `generic-hwe-24.04` where the series is not the release's first.
+    """
+    running = host.kernel.running
+    if host.os.id != "ubuntu":
+        found = re.search(r"-((?:cloud-|rt-)?[a-z0-9]+)$", running)
+        return found[1] if found else host.os.package_architecture or ""
+    version, _, rest = running.partition("-")
+    flavour = rest.partition("-")[2]
+    first = {row.version: row.first_kernel for row in catalogue.ubuntu}.get(host.os.version)
+    is_first_series = ".".join(version.split(".")[:2]) == first
+    return flavour if is_first_series or flavour not in HWE_FLAVOURS else f"{flavour}-hwe-{host.os.version}"
+
+
+def kernel_packages(host: Host) -> tuple[str, ...]:
+    """Ubuntu's installed kernel metapackages. A prebuilt module is for one kernel: both move together or not at all."""
+    pattern = r"linux-(image-|headers-)?[a-z][a-z0-9]*(-64k)?(-hwe-\d\d\.\d\d|-lts-\d\d\.\d\d)?"
+    return tuple(name for name, _ in host.packages.installed if re.fullmatch(pattern, name))
+
+
+def _preferences(row: DriverPackages) -> str:
+    """apt's preferences that keep the driver of one origin."""
+    blocks = [
+        f"Package: {DRIVER_NAMES}\nPin: release {origin}\nPin-Priority: -1\n" for origin in OTHER_ORIGINS[row.origin]
+    ]
+    return "# Written by pyinfra-gpu-hosts: the driver's packages are of one origin.\n" + "\n".join(blocks)
+
+
+def plan_driver_repository(
+    row: DriverPackages, settings: Settings, host: Host, catalogue: Catalogue
+) -> Repository | Refusal | None:
+    """The repository or the components that the row's packages come from; None where the host has them."""
+    if row.components:
+        return plan_components(host, Area.DRIVER)
+    if row.repository is None:
+        return None
+    fingerprint = settings.nvidia_driver_key_fingerprint
+    return plan_repository(row.repository, Area.DRIVER, host, catalogue, fingerprint=fingerprint)
+
+
+def refuse_needs(choice: Choice, host: Host) -> Refusal | None:
+    """What only the owner of a host can provide: a fabric manager's packages, EPEL on RHEL."""
+    if host.nvswitches and not choice.row.fabric_manager:
+        return Refusal(
+            Area.DRIVER,
+            "this machine has NVSwitches, and this origin has no fabric manager for them",
+            f"{len(host.nvswitches)} NVSwitches; no nvidia-fabricmanager of {choice.branch.branch} in the archive",
+            'set nvidia_driver_source = "nvidia"',
+        )
+    if host.os.id != "rhel" or {"dkms", "epel-release"} & dict(host.packages.installed).keys():
+        return None
+    release = host.os.version.split(".")[0]
+    return Refusal(
+        Area.DRIVER,
+        "DKMS, which builds the driver's modules, comes from EPEL, and EPEL is not set up here",
+        f"{host.os.pretty_name}: neither dkms nor epel-release is installed",
+        f"subscription-manager repos --enable codeready-builder-for-rhel-{release}-{host.platform.architecture}-rpms; "
+        f"dnf install https://dl.fedoraproject.org/pub/epel/epel-release-latest-{release}.noarch.rpm; run this again",
+    )
