@@ -48,6 +48,13 @@ def remove_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand,
     yield access.command(script, "driver", *_pairs({"packages": plan.uninstall, "hold": plan.hold}))
 
 
+@operation()
+def reload_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Unload the old modules and load the new ones. Fails, and changes nothing, where anything uses a GPU."""
+    script = load_detached("driver", "in_use", "driver_reload")
+    yield access.command(script, "driver", *_pairs({"services": plan.services}))
+
+
 def _pairs(words: Mapping[str, str | tuple[str, ...]]) -> list[str]:
     """A script's arguments: ``key=value``, a list as its words with blanks between."""
     return [f"{key}={value if isinstance(value, str) else ' '.join(value)}" for key, value in words.items()]

@@ -14,7 +14,14 @@ from deploys.areas.access import Access
 from deploys.areas.closing import open_table, record
 from deploys.areas.connection import tune
 from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
-from deploys.areas.packages import add_repositories, install_driver, install_packages, remove_driver, start_docker
+from deploys.areas.packages import (
+    add_repositories,
+    install_driver,
+    install_packages,
+    reload_driver,
+    remove_driver,
+    start_docker,
+)
 from deploys.areas.reboot import reboot_if_due
 from deploys.areas.session import Session, open_session
 from deploys.areas.sshd import set_x11_options
@@ -37,9 +44,11 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     sshd = _emit_sshd(plan, session.access)
     packages = _emit_packages(plan, session.access)
     docker = _emit_docker(plan, session.access)
-    reboot = _emit_reboot(plan, session.access, after=packages)
-    proof = _emit_proof(plan, session, after=packages + docker + reboot) if plan.proof.run else []
-    _emit_verdict(plan, session, sshd + packages + docker + reboot + proof)
+    reload = _emit_reload(plan, session.access, after=packages)
+    # Where a reboot is allowed, it makes up for modules that could not be loaded without one.
+    loaded = _emit_reboot(plan, session.access, after=packages) or reload
+    proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
+    _emit_verdict(plan, session, sshd + packages + docker + loaded + proof)
 
 
 def verify() -> None:
@@ -136,12 +145,23 @@ def _emit_docker(plan: Plan, access: Access) -> list[OperationMeta]:
     return steps
 
 
+def _emit_reload(plan: Plan, access: Access, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    if not plan.driver.reload:
+        return []
+    name = "Load the new NVIDIA modules"
+    return [reload_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True, _if=_all_succeeded(after))]
+
+
 def _emit_reboot(plan: Plan, access: Access, *, after: list[OperationMeta]) -> list[OperationMeta]:
     if not (plan.reboot.due and plan.reboot.allowed):
         return []
     return [
         reboot_if_due(
-            name="Reboot if the driver needs it", access=access, _ignore_errors=True, _if=_all_succeeded(after)
+            name="Reboot if the driver needs it",
+            access=access,
+            even_in_use=True,
+            _ignore_errors=True,
+            _if=_all_succeeded(after),
         )
     ]
 

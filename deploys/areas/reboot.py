@@ -21,6 +21,7 @@ IS_DUE = """
 installed=$(module_version "$(next_kernel)")
 [ -n "$installed" ] && [ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
 """
+STOPPED = "\nstopped_by_reboot\n"
 # sshd answers before the other services are up; a degraded system (exit 1) is up, too.
 SETTLED = "timeout 120 systemctl is-system-running --wait >/dev/null 2>&1"
 # Detached, so that the command returns before the connection dies.
@@ -28,17 +29,22 @@ REBOOT = "( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &"
 
 
 @operation()
-def reboot_if_due(access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Reboot and wait until the host is back, unless the driver could be loaded without."""
-    yield FunctionCommand(reboot_and_wait, (access,), {})
+def reboot_if_due(access: Access, even_in_use: bool) -> Generator[PyinfraCommand, None, None]:
+    """Reboot and wait until the host is back, unless the driver could be loaded without.
+
+    Without ``even_in_use``, a host with running containers, or with processes on its GPUs, is not rebooted.
+    """
+    yield FunctionCommand(reboot_and_wait, (access, even_in_use), {})
 
 
-def reboot_and_wait(state: State, host: Host, access: Access) -> bool:
-    """Do it. Returns False, with the reason logged, where the host does not come back rebooted."""
+def reboot_and_wait(state: State, host: Host, access: Access, even_in_use: bool) -> bool:
+    """Do it. Returns False, with the reason logged, where the host may not, or does not come back rebooted."""
     due, _ = run_now(host.connector, access.command(load_script() + IS_DUE))
     if not due:
         host.log("no reboot: no driver is installed that is not the loaded one")
         return True
+    if not even_in_use and _is_in_use(host, access):
+        return False
     before = _start_time(host, access)
     if before is None:
         _explain(host, "the host was not rebooted", "it does not say when PID 1 started", "reboot it yourself")
@@ -49,6 +55,16 @@ def reboot_and_wait(state: State, host: Host, access: Access) -> bool:
         _explain(host, "the host did not come back from its reboot", seen, "look at its console")
         return False
     run_now(host.connector, access.command(SETTLED))
+    return True
+
+
+def _is_in_use(host: Host, access: Access) -> bool:
+    answered, output = run_now(host.connector, access.command(load_script("in_use") + STOPPED))
+    if answered and not output.stdout.strip():
+        return False
+    seen = f"it would stop {output.stdout.strip()}" if answered else "the host does not say what runs on it"
+    remedy = 'run this again when that has ended, set reboot = "when-needed", or reboot the host yourself'
+    _explain(host, "the host was not rebooted, because it is in use", seen, remedy)
     return True
 
 

@@ -30,6 +30,7 @@ class Package:
     programs: Mapping[str, bytes] = field(default_factory=dict)  # as files, mode 0755
     links: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, bytes] = field(default_factory=dict)  # postinst, prerm …
+    conffiles: tuple[str, ...] = ()  # those of ``files`` that are an administrator's to change
 
     def control(self) -> str:
         """The text of DEBIAN/control."""
@@ -57,6 +58,8 @@ def build_package(package: Package, folder: Path) -> Path:
             _below(tree, path).symlink_to(target)
         for script, content in package.scripts.items():
             _write(tree, f"/DEBIAN/{script}", content, mode=0o755)
+        if package.conffiles:
+            _write(tree, "/DEBIAN/conffiles", "".join(f"{path}\n" for path in package.conffiles).encode(), mode=0o644)
         _write(tree, "/DEBIAN/control", package.control().encode(), mode=0o644)
         return pack(tree, folder, f"{package.name}_{package.version}_{package.architecture}")
 

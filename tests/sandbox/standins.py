@@ -73,9 +73,10 @@ def toolkit_packages(version: str) -> list[Package]:
 
 
 def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[Package]:
-    """The driver of one branch as NVIDIA's debian13 repository cuts it: compute, both module flavours, pinning."""
+    """The driver of one version as NVIDIA's debian13 repository cuts it: compute, desktop, both modules, pinning."""
     upstream, branch = version.split("-")[0], version.split(".")[0]
     same = f"(= {version})"
+    modules = f"nvidia-kernel-open-dkms {same} | nvidia-kernel-dkms {same}"
     return [
         _library("libcuda1", version, f"libcuda.so.{upstream}", "libcuda.so.1", libcuda),
         _library("libnvidia-ml1", version, f"libnvidia-ml.so.{upstream}", "libnvidia-ml.so.1", empty_library),
@@ -101,14 +102,35 @@ def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[
             version,
             "NVIDIA driver, compute only",
             "amd64",
-            relations={
-                "Depends": f"libcuda1 {same}, libnvidia-ml1 {same}, nvidia-smi {same}, "
-                f"nvidia-kernel-open-dkms {same} | nvidia-kernel-dkms {same}"
-            },
+            relations={"Depends": f"libcuda1 {same}, libnvidia-ml1 {same}, nvidia-smi {same}, {modules}"},
         ),
+        Package(
+            "nvidia-driver",
+            version,
+            "NVIDIA driver, desktop only",
+            "amd64",
+            relations={"Depends": f"libnvidia-ml1 {same}, {modules}"},
+            files={"/usr/share/doc/nvidia-driver/simulated": b"no graphics in this stand-in\n"},
+        ),
+        _daemon("nvidia-persistenced", version, "NVIDIA persistence daemon"),
+        _daemon("nvidia-fabricmanager", version, "NVIDIA fabric manager"),
         _pinning(branch, version),
         _pinning(upstream, version),
     ]
+
+
+def _daemon(name: str, version: str, summary: str) -> Package:
+    """A daemon that does nothing but run, where the module of its own version is loaded."""
+    upstream = version.split("-")[0]
+    path = f"/usr/lib/systemd/system/{name}.service"
+    return Package(
+        name,
+        version,
+        summary,
+        "amd64",
+        files={path: template("daemon.service", {"SUMMARY": summary, "UPSTREAM": upstream})},
+        scripts={"prerm": f'#!/bin/sh\n[ "$1" != remove ] || systemctl disable --now {name}\n'.encode()},
+    )
 
 
 def _library(name: str, version: str, file: str, soname: str, content: bytes) -> Package:
@@ -148,14 +170,22 @@ def _module(name: str, version: str, licence: str, needs: str) -> Package:
 
 
 def _pinning(release: str, version: str) -> Package:
-    """The package that keeps the driver on a branch (580), or on one version of it (580.95.05)."""
-    names = "nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 nvidia-smi firmware-nvidia-gsp"
+    """What keeps the driver on a branch (580), or on one version of it (580.95.05); only one can be installed."""
+    names = (
+        "nvidia-driver nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 libnvidia-ml1 nvidia-smi"
+    )
     pinned = f"{release}-*" if "." in release else f"{release}.*"
-    preferences = f"Package: {names} libnvidia-ml1\nPin: version {pinned}\nPin-Priority: 1000\n"
-    name = f"nvidia-driver-pinning-{release}"
-    summary = f"Keeps the NVIDIA driver on {release}"
-    # The real packages' file, too, has no dot in its name: apt would take what follows for an ending it ignores.
-    return Package(name, version, summary, files={"/etc/apt/preferences.d/nvidia-driver-pin": preferences.encode()})
+    others = "firmware-nvidia-gsp nvidia-persistenced nvidia-fabricmanager"
+    preferences = f"Package: {names} {others}\nPin: version {pinned}\nPin-Priority: 1000\n"
+    path = "/etc/apt/preferences.d/nvidia-driver-pin"
+    return Package(
+        f"nvidia-driver-pinning-{release}",
+        version,
+        f"Keeps the NVIDIA driver on {release}",
+        relations=dict.fromkeys(("Provides", "Conflicts", "Replaces"), "nvidia-driver-pinning"),
+        files={path: preferences.encode()},
+        conffiles=(path,),
+    )
 
 
 def kernel_packages() -> list[Package]:
