@@ -7,17 +7,19 @@ from enum import StrEnum
 
 from deploys.planning.driver import is_ours
 from deploys.planning.images import is_present
+from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, stale_because
 from deploys.planning.records import Area, Plan, Refusal
 from facts.model import Host, PlatformKind
 
 
 class Verdict(StrEnum):
-    """The three answers."""
+    """The three answers, and what is worth knowing but decides nothing."""
 
     GOOD = "good"
     BAD = "bad"
     UNKNOWN = "unknown"
+    NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
 
 def sum_up(findings: tuple[Finding, ...]) -> Verdict:
     """Bad if anything is bad, else unknown if anything is unknown (or nothing was looked at), else good."""
-    verdicts = {finding.verdict for finding in findings}
+    verdicts = {finding.verdict for finding in findings} - {Verdict.NOTE}
     if Verdict.BAD in verdicts:
         return Verdict.BAD
     return Verdict.UNKNOWN if Verdict.UNKNOWN in verdicts or not verdicts else Verdict.GOOD
@@ -126,7 +128,43 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
         text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
         again = " (nouveau has the GPU; if it still has it then: update-initramfs -u -k all, and reboot again)"
         return _bad(Area.DRIVER, text, "reboot the host" + (again if driver.nouveau_loaded else ""))
-    return _good(Area.DRIVER, f"{module} is loaded, on disk and in the library")
+    right = _good(Area.DRIVER, f"{module} is loaded, on disk and in the library; {_hold(host)}")
+    return _check_fabric_manager(host, module) + right + _note_floor(plan, module)
+
+
+def _hold(host: Host) -> str:
+    """Whether the driver's packages are held, and for how long they have not changed."""
+    age = f", unchanged for {format_age(host.time - host.driver.changed)}" if host.driver.changed else ""
+    names = [name for name, _ in host.driver.packages]
+    # dnf's entries are names with versions: nvidia-driver-cuda-3:580.95.05-1.el9.*
+    held = [name for name in names if any(f"{entry}-".startswith(f"{name}-") for entry in host.packages.held)]
+    return f"{len(held)} of its {len(names)} packages are on hold{age}" if names else "it is not made of packages"
+
+
+def _note_floor(plan: Plan, version: str) -> tuple[Finding, ...]:
+    floor = plan.driver.security_floor
+    if not floor or _numbers(version) >= _numbers(floor):
+        return ()
+    text = f"{version} is below the security floor of its branch, {floor} (NVIDIA's bulletin {plan.driver.bulletin})"
+    return (Finding(Area.DRIVER, Verdict.NOTE, text, "deploys/driver_update.py installs the newest that there is"),)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _check_fabric_manager(host: Host, version: str) -> tuple[Finding, ...]:
+    """NVSwitch machines: CUDA answers 802 until a fabric manager of the driver's very version runs."""
+    if not host.nvswitches:
+        return ()
+    managers = fabric_managers(host)
+    if version not in managers.values():
+        seen = ", ".join(f"{name} {found}" for name, found in managers.items()) or "none is installed"
+        return _bad(Area.DRIVER, f"no fabric manager of {version}: {seen}", "run deploys/driver.py")
+    state = dict(host.driver.services).get("nvidia-fabricmanager", "not there")
+    if state != "active":
+        return _bad(Area.DRIVER, f"nvidia-fabricmanager is {state}", "journalctl -u nvidia-fabricmanager on the host")
+    return ()
 
 
 def _check_absent(host: Host) -> tuple[Finding, ...]:
@@ -228,6 +266,14 @@ EXPLANATIONS = {
     "libcuda": "nothing was injected: the nvidia runtime did not run, or NVIDIA_DRIVER_CAPABILITIES lacks compute",
     "python3": "the image of gpu_proof_image has no python3",
 }
+
+
+def format_age(seconds: int) -> str:
+    """A duration in its largest whole unit: 42 s, 7 min, 5 h, 3 d. Clocks that ran backwards give 0 s."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} s"
 
 
 def explain(result: str) -> str:

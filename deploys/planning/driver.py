@@ -45,7 +45,7 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
         return _install(settings, host, catalogue, gpus)
     reason = why_change(settings, host, gpus, catalogue, version=version)
     if reason is None and not update:
-        return _keep(settings, host, version)
+        return _keep(settings, host, catalogue, version)
     return _change(settings, host, catalogue, gpus, reason=reason, version=version)
 
 
@@ -81,7 +81,7 @@ def _refuse_leftovers(host: Host) -> Refusal | None:
     )
 
 
-def _keep(settings: Settings, host: Host, version: str) -> DriverPlan:
+def _keep(settings: Settings, host: Host, catalogue: Catalogue, version: str) -> DriverPlan:
     """An installed driver of any origin stays, if it drives the GPUs and agrees with the settings."""
     driver = host.driver
     branch = version.split(".")[0]
@@ -89,10 +89,13 @@ def _keep(settings: Settings, host: Host, version: str) -> DriverPlan:
     notes = [Note(f"driver {version} ({driver.disk_flavour or 'flavour unknown'}) is kept", "it is installed")]
     if due:
         notes.append(Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {version}"))
+    row = next((row for row in catalogue.branch if row.branch == branch), None)
     return DriverPlan(
         branch=branch,
         release=branch,
         flavour=driver.disk_flavour,
+        security_floor=row.security_floor if row else "",
+        bulletin=row.bulletin if row else "",
         # nouveau's consoles cannot be taken from it: that needs the reboot.
         reload=due and settings.nvidia_driver_reload and driver.loaded_version is not None,
         reboot_due=due,
@@ -120,6 +123,8 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
         release=choice.release,
         flavour=choice.flavour,
         repository=repository,
+        security_floor=choice.branch.security_floor,
+        bulletin=choice.branch.bulletin,
         reboot_due=_is_another_loaded(host.driver, choice.branch.branch),
         notes=(*_why(settings, choice, gpus, host), *_around(host)),
     )

@@ -68,12 +68,27 @@ def why_change(settings: Settings, host: Host, gpus: Gpus, catalogue: Catalogue,
 
 
 def _why_repair(host: Host, version: str) -> str | None:
+    managers = fabric_managers(host)
+    if host.nvswitches and version not in managers.values():
+        seen = ", ".join(f"{name} {found}" for name, found in managers.items()) or "none is installed"
+        return f"the fabric manager of {version}, which NVSwitches need, is missing ({seen})"
     if host.driver.library_version != version:
         return f"module {version} and library {host.driver.library_version} differ"
     kernel = host.kernel.next_boot
     if kernel not in (None, host.kernel.running) and not host.driver.next_boot_version:
         return f"kernel {kernel}, which boots next, has no NVIDIA module (running is {host.kernel.running})"
     return None
+
+
+def fabric_managers(host: Host) -> dict[str, str]:
+    """Installed fabric managers' packages and their upstream versions."""
+    pattern = r"nvidia-fabric-?manager(-\d{3})?"
+    return {name: upstream(version) for name, version in host.driver.packages if re.fullmatch(pattern, name)}
+
+
+def upstream(version: str) -> str:
+    """580.95.05 of a package's version: 580.95.05-0ubuntu0.24.04.2, 3:580.95.05-1.el9."""
+    return re.split(r"[-+~]", version.partition(":")[2] or version)[0]
 
 
 def has_display_driver(host: Host) -> bool:

@@ -96,6 +96,8 @@ class DriverPlan:
     update: bool = False  # looks for the newest version of the release, which may be there already
     lead: str | None = None  # the package whose candidate version must be of the release
     repository: Repository | None = None
+    security_floor: str = ""  # the version of this branch that has NVIDIA's newest known fixes; empty: not known
+    bulletin: str = ""  # the security bulletin that says so
     reboot_due: bool = False
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None

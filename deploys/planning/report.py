@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.check import Finding, toolkit_version
+from deploys.planning.check import Finding, format_age, toolkit_version
 from deploys.planning.driver import is_ours
 from deploys.planning.records import Area, AreaPlan, Plan, Refusal
 from facts.model import Host
@@ -100,14 +100,6 @@ def _proof(host: Host) -> str:
         return "before this boot"
     names = f": {host.proof.names}" if host.proof.names else ""
     return f"{host.proof.result}, {format_age(host.time - host.proof.time)} ago{names}"
-
-
-def format_age(seconds: int) -> str:
-    """A duration in its largest whole unit: 42 s, 7 min, 5 h, 3 d. Clocks that ran backwards give 0 s."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{max(seconds, 0)} s"
 
 
 def render_table(rows: list[Row]) -> list[str]:

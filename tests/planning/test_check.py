@@ -45,7 +45,58 @@ def test_a_host_that_became_what_was_planned_is_good() -> None:
     areas = {Area.SSHD, Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON, Area.IMAGES, Area.PROOF}
     assert {one.area for one in findings} == areas
     assert sum_up(findings) is GOOD
-    assert not any(one.remedy for one in findings)
+    assert not any(one.remedy for one in findings if one.verdict is not Verdict.NOTE)
+
+
+FLOOR_580 = replace(
+    DRIVER_580,
+    loaded_version="580.178.04",
+    disk_version="580.178.04",
+    next_boot_version="580.178.04",
+    library_version="580.178.04",
+)
+
+
+def test_a_driver_below_the_security_floor_is_named_with_the_bulletin_and_does_not_fail() -> None:
+    """NVIDIA's bulletin 5861 (2026-09-30): fixed in 580.178.04."""
+    findings = check(plan(READY), READY)
+    [note] = [one for one in findings if one.verdict is Verdict.NOTE]
+    assert "580.95.05 is below the security floor of its branch, 580.178.04 (NVIDIA's bulletin 5861" in note.text
+    assert "driver_update.py" in note.remedy
+    assert sum_up(findings) is GOOD
+    fixed = replace(READY, driver=FLOOR_580)
+    assert not [one for one in check(plan(fixed), fixed) if one.verdict is Verdict.NOTE]
+
+
+@pytest.mark.parametrize("held", ["nvidia-driver-cuda", "nvidia-driver-cuda-3:580.178.04-1.el9.*"])
+def test_held_packages_and_the_time_since_they_changed_are_told(held: str) -> None:
+    driver = replace(FLOOR_580, changed=READY.time - 3 * 86400)
+    host = replace(READY, driver=driver, packages=replace(READY.packages, held=(held,)))
+    assert finding(Area.DRIVER, host).text.endswith("1 of its 1 packages are on hold, unchanged for 3 d")
+
+
+NVSWITCHES = ("0000:01:00.0",)
+MANAGER = ("nvidia-fabricmanager", "580.178.04-1")
+
+
+@pytest.mark.parametrize(
+    ("packages", "services", "verdict", "says"),
+    [
+        ((), (), BAD, "no fabric manager of 580.178.04: none is installed"),
+        ((("nvidia-fabricmanager", "580.95.05-1"),), (), BAD, "nvidia-fabricmanager 580.95.05"),
+        ((MANAGER,), (("nvidia-fabricmanager", "failed"),), BAD, "nvidia-fabricmanager is failed"),
+        ((MANAGER,), (("nvidia-fabricmanager", "active"),), GOOD, "580.178.04 is loaded"),
+    ],
+)
+def test_nvswitches_need_a_running_fabric_manager_of_the_drivers_version(
+    packages: tuple[tuple[str, str], ...], services: tuple[tuple[str, str], ...], verdict: Verdict, says: str
+) -> None:
+    driver = replace(FLOOR_580, packages=(*FLOOR_580.packages, *packages), services=services)
+    planned = plan(replace(READY, driver=FLOOR_580))
+    findings = check(planned, replace(READY, nvswitches=NVSWITCHES, driver=driver))
+    first = next(one for one in findings if one.area is Area.DRIVER)
+    assert first.verdict is verdict
+    assert says in first.text
 
 
 def test_a_host_on_which_nothing_happened_is_not_good() -> None:
@@ -57,7 +108,7 @@ def test_a_host_on_which_nothing_happened_is_not_good() -> None:
 @pytest.mark.parametrize(
     ("state", "verdict", "says"),
     [
-        (DRIVER_580, GOOD, "580.95.05 is loaded, on disk and in the library"),
+        (FLOOR_580, GOOD, "580.178.04 is loaded, on disk and in the library; 0 of its 1 packages are on hold"),
         (replace(DRIVER_580, disk_version=None, next_boot_version=None), BAD, "module missing"),
         (replace(DRIVER_580, disk_version=None, loaded_version=None), BAD, "580.95.05 is installed, none is loaded"),
         (replace(DRIVER_580, library_version=None), BAD, "library missing"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
-from deploys.planning.check import check
+from deploys.planning.check import check, format_age
 from deploys.planning.plan import make_plan
 from deploys.planning.records import Plan
 from deploys.planning.report import (
@@ -13,7 +13,6 @@ from deploys.planning.report import (
     Row,
     describe_findings,
     describe_plan,
-    format_age,
     make_row,
     render_table,
 )
