@@ -159,7 +159,7 @@ def _emit_reboot(plan: Plan, access: Access, *, after: list[OperationMeta]) -> l
         reboot_if_due(
             name="Reboot if the driver needs it",
             access=access,
-            even_in_use=True,
+            even_in_use=plan.reboot.even_in_use,
             _ignore_errors=True,
             _if=_all_succeeded(after),
         )

@@ -19,7 +19,7 @@ PATIENCE = 600  # seconds; servers with much memory take minutes in their firmwa
 START_TIME = "cut -d ' ' -f 22 /proc/1/stat"
 IS_DUE = """
 installed=$(module_version "$(next_kernel)")
-[ -n "$installed" ] && [ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
+[ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
 """
 STOPPED = "\nstopped_by_reboot\n"
 # sshd answers before the other services are up; a degraded system (exit 1) is up, too.
@@ -30,7 +30,7 @@ REBOOT = "( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &"
 
 @operation()
 def reboot_if_due(access: Access, even_in_use: bool) -> Generator[PyinfraCommand, None, None]:
-    """Reboot and wait until the host is back, unless the driver could be loaded without.
+    """Reboot and wait until the host is back, unless what is loaded is what is installed.
 
     Without ``even_in_use``, a host with running containers, or with processes on its GPUs, is not rebooted.
     """
@@ -41,7 +41,7 @@ def reboot_and_wait(state: State, host: Host, access: Access, even_in_use: bool)
     """Do it. Returns False, with the reason logged, where the host may not, or does not come back rebooted."""
     due, _ = run_now(host.connector, access.command(load_script() + IS_DUE))
     if not due:
-        host.log("no reboot: no driver is installed that is not the loaded one")
+        host.log("no reboot: the driver that is installed, if any, is the loaded one")
         return True
     if not even_in_use and _is_in_use(host, access):
         return False

@@ -33,7 +33,7 @@ def verdict(plan: Plan, session: Session, steps: tuple[OperationMeta, ...]) -> G
     facts = probe(host, session.access) if ran else session.facts
     failed = [step for step in ran if step.did_error()]
     if conclude(plan, facts, has_failed=bool(failed)) is Verdict.BAD:
-        _log_causes(facts, "\n".join(step.stdout for step in failed))
+        _log_causes(plan, facts, "\n".join(step.stdout for step in failed))
         yield from _fail(["this host is not right, or a step failed: see above"])
 
 
@@ -54,14 +54,16 @@ def conclude_unchanged(plan: Plan, facts: Host) -> Verdict:
     answer = sum_up(findings)
     record(make_row(host.name, plan, facts, verdict=answer))
     if answer is Verdict.BAD:
-        _log_causes(facts, "")
+        _log_causes(plan, facts, "")
     host.log(f"nothing is done here; the verdict is {answer}")
     return answer
 
 
-def _log_causes(facts: Host, said: str) -> None:
-    """What is known to be behind the words of failed steps and of the kernel's log."""
-    for cause in diagnose("\n".join((said, *facts.driver.kernel_log)), load_catalogue()):
+def _log_causes(plan: Plan, facts: Host, said: str) -> None:
+    """What is known to be behind the words of failed steps and, where the GPU is in trouble, of the kernel's log."""
+    troubled = {finding.area for finding in _check(plan, facts) if finding.verdict is Verdict.BAD}
+    log = facts.driver.kernel_log if troubled & {Area.DRIVER, Area.PROOF} else ()
+    for cause in diagnose("\n".join((said, *log)), load_catalogue()):
         host.log(f"likely cause: {cause}", log_func=logger.warning)
 
 

@@ -128,7 +128,7 @@ def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_contr
     if not may_be_due:
         return RebootPlan()
     allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller
-    if driver.reload and not allowed:
+    if driver.reload and not (allowed and _allow_reboot(settings, host, "").allowed):
         return RebootPlan(notes=(Note("the modules are loaded anew, without a reboot", "nvidia_driver_reload is set"),))
     if driver.update and not driver.reboot_due and not allowed:
         return RebootPlan()

@@ -31,7 +31,7 @@ count_users() {
   echo "$users"
 }
 
-version=$(modinfo -F version nvidia 2>/dev/null | head -n 1)
+version=$(module_version "$(uname -r)")
 [ -n "$version" ] || fail "driver: the running kernel has no nvidia module to load" "kernel $(uname -r), modinfo says nothing" \
   "reboot the host, so that the kernel runs that the driver was built for"
 before=$(loaded_version)
