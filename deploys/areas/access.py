@@ -72,6 +72,20 @@ def read_password(settings: Settings, given: object) -> str | Problem | None:
     return None
 
 
+def read_module_key_password(settings: Settings) -> str | Problem | None:
+    """The password under which DKMS' key is staged, from where the settings say."""
+    if settings.nvidia_module_key_password_env is None:
+        return None
+    found = os.environ.get(settings.nvidia_module_key_password_env, "")
+    # shim's menu takes no longer ones; Debian's own tool asks for as many.
+    if 8 <= len(found) <= 16:
+        return found
+    seen = f"has {len(found)} characters" if found else "is not set"
+    return Problem(
+        "nvidia_module_key_password_env", f"the environment variable that it names {seen}; 8 to 16 are needed"
+    )
+
+
 def _read_password_file(path: Path) -> str | Problem:
     try:
         mode = path.stat().st_mode

@@ -8,6 +8,7 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import operation
 
 from deploys.areas.access import Access, load_detached
+from deploys.areas.session import Session
 from deploys.planning.records import Area, DriverPlan, Plan, Repository
 
 
@@ -53,6 +54,13 @@ def reload_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand,
     """Unload the old modules and load the new ones. Fails, and changes nothing, where anything uses a GPU."""
     script = load_detached("driver", "in_use", "driver_reload")
     yield access.command(script, "driver", *_pairs({"services": plan.services}))
+
+
+@operation()
+def stage_module_key(plan: DriverPlan, session: Session) -> Generator[PyinfraCommand, None, None]:
+    """Make the key that DKMS signs modules with, if need be, and stage it to be enrolled at the console."""
+    script, password = load_detached(plan.manager, "module_key"), session.module_key_password or ""
+    yield session.access.command(script, "driver", *(plan.module_key or ()), stdin=password)
 
 
 def _pairs(words: Mapping[str, str | tuple[str, ...]]) -> list[str]:

@@ -20,6 +20,7 @@ from deploys.areas.packages import (
     install_packages,
     reload_driver,
     remove_driver,
+    stage_module_key,
     start_docker,
 )
 from deploys.areas.reboot import reboot_if_due
@@ -42,7 +43,7 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     """
     plan, session = _prepare(areas, update=update)
     sshd = _emit_sshd(plan, session.access)
-    packages = _emit_packages(plan, session.access)
+    packages = _emit_packages(plan, session)
     docker = _emit_docker(plan, session.access)
     reload = _emit_reload(plan, session.access, after=packages)
     # Where a reboot is allowed, it makes up for modules that could not be loaded without one.
@@ -116,14 +117,17 @@ def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
     return [set_x11_options(name="Set sshd's X11 options", plan=plan.sshd, access=access, _ignore_errors=True)]
 
 
-def _emit_packages(plan: Plan, access: Access) -> list[OperationMeta]:
-    steps = []
+def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
+    steps, access = [], session.access
     if plan.driver.uninstall:
         name = "Remove the NVIDIA driver"
         steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
-    if plan.driver.packages or plan.package_groups:
+    if plan.driver.packages or plan.driver.module_key or plan.package_groups:
         name = "Add repositories and refresh package lists"
         steps.append(add_repositories(name=name, repositories=plan.repositories, access=access, _ignore_errors=True))
+    if plan.driver.module_key:
+        name = "Stage the key for Secure Boot"
+        steps.append(stage_module_key(name=name, plan=plan.driver, session=session, _ignore_errors=True))
     if plan.driver.packages:
         name = "Install the NVIDIA driver"
         steps.append(install_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 
 from pyinfra.api.host import Host as PyinfraHost
 
-from deploys.areas.access import Access, read_password
+from deploys.areas.access import Access, read_module_key_password, read_password
 from deploys.planning.settings import Problem, Settings, read_settings
 from facts.host import HostProbe
 from facts.model import Host
@@ -20,6 +20,7 @@ class Session:
     settings: Settings
     access: Access
     facts: Host
+    module_key_password: str | None = field(default=None, repr=False)
 
 
 def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
@@ -35,8 +36,11 @@ def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
     password = read_password(settings, given)
     if isinstance(password, Problem):
         return _closed(), (password,)
+    key_password = read_module_key_password(settings)
+    if isinstance(key_password, Problem):
+        return _closed(), (key_password,)
     facts = probe(host, Access(root=False, password=password))
-    return Session(settings, Access(root=facts.user == "root", password=password), facts), ()
+    return Session(settings, Access(root=facts.user == "root", password=password), facts, key_password), ()
 
 
 def probe(host: PyinfraHost, access: Access) -> Host:

@@ -10,6 +10,7 @@ from deploys.planning.catalogue import Branch, Catalogue, DriverPackages
 from deploys.planning.gpus import REQUIRED, Gpus
 from deploys.planning.records import Area, Refusal
 from deploys.planning.repositories import distribution_of
+from deploys.planning.secure_boot import is_loadable
 from deploys.planning.settings import Settings
 from facts.model import Host, ModuleFlavour
 
@@ -36,7 +37,7 @@ def rows_of(host: Host, catalogue: Catalogue) -> tuple[DriverPackages, ...]:
 
 
 def choose_driver(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -> Choice | Refusal:
-    """The first of the candidates whose modules this host would load."""
+    """The first of the candidates whose modules this host would load; where Secure Boot lets none in, the first."""
     refusal = _refuse_modules(settings, gpus)
     if refusal:
         return refusal
@@ -58,7 +59,7 @@ def choose_driver(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gp
     if not buildable:
         return _refuse_kernel(candidates[0], host)
     loadable = (choice for choice in buildable if is_loadable(choice.row, host))
-    return next(loadable, None) or _refuse_secure_boot(host)
+    return next(loadable, buildable[0])
 
 
 def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
@@ -66,12 +67,6 @@ def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
     branch = version.split(".")[0]
     kinds = {row.branch: row.kind for row in catalogue.branch}
     return wish in ("auto", branch, version, kinds.get(branch))
-
-
-def is_loadable(row: DriverPackages, host: Host) -> bool:
-    """Whether Secure Boot lets these modules in: signed by the distribution, or by DKMS with a key that is enrolled."""
-    signed = host.platform.architecture in row.signed
-    return host.secure_boot is False or signed or (not row.prebuilt and host.driver.module_key_enrolled is True)
 
 
 def describe_branch(branch: Branch) -> str:
@@ -239,17 +234,3 @@ def _refuse_ended(catalogue: Catalogue, newest: Branch, here: list[Branch], seen
     systems = sorted({name for row in rows for name in row.distributions})
     remedy = f"use a newer GPU, or one of {', '.join(systems)}, which package branch {newest.branch}, though {since}"
     return Refusal(Area.DRIVER, brief, seen, remedy)
-
-
-def _refuse_secure_boot(host: Host) -> Refusal:
-    seen = "Secure Boot is on" if host.secure_boot else "this is a UEFI machine whose Secure Boot state cannot be read"
-    key = host.driver.module_key or "/var/lib/dkms/mok.pub (Ubuntu: /var/lib/shim-signed/mok/MOK.der)"
-    there = "there is no key of DKMS yet" if host.driver.module_key is None else f"{key} is not enrolled"
-    return Refusal(
-        Area.DRIVER,
-        "the driver for this system is built on the host, and Secure Boot would not load it unsigned",
-        f"{seen}; {there}",
-        "switch Secure Boot off in the firmware; or enrol a key, for which somebody must be at the console: on the "
-        f"host install dkms and mokutil, `dkms generate_mok`, `mokutil --import {key}`, reboot, enrol it in the blue "
-        "screen that comes before the boot, and run this again; or use Ubuntu on x86_64, whose modules are signed",
-    )

@@ -17,6 +17,7 @@ from deploys.planning.installed import (
 )
 from deploys.planning.obstacles import refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal
+from deploys.planning.secure_boot import is_loadable, wait_for_key
 from deploys.planning.settings import Settings
 from facts.model import Driver, Host, PlatformKind
 
@@ -107,6 +108,8 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
     choice = choose_driver(settings, host, catalogue, gpus)
     if isinstance(choice, Refusal):
         return DriverPlan(refusal=choice)
+    if not is_loadable(choice.row, host):
+        return wait_for_key(settings, host)
     refusal = (
         refuse_packages(host, Area.DRIVER, MANAGERS)
         or _refuse_session(host)
@@ -140,7 +143,7 @@ def _change(
         refusal = replace(planned.refusal, seen=f"{reason}; {planned.refusal.seen}")
     refusal = refusal or planned.refusal or _refuse_users(settings, host)
     if refusal:
-        return DriverPlan(refusal=refusal)
+        return DriverPlan(refusal=refusal, manager=planned.manager, module_key=planned.module_key)
     note = (
         Note(f"changes driver {version}", reason) if reason else Note(f"updates driver {version}", "it was asked for")
     )

@@ -56,6 +56,12 @@ class Settings(BaseModel):
     nvidia_driver_reload: bool = Field(
         default=False, description="Load a changed driver's modules without a reboot, where nothing uses the old ones."
     )
+    nvidia_module_key_password_env: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="With Secure Boot: environment variable of yours with a password of 8 to 16 characters, under "
+        "which DKMS' key is staged. It is asked for once, at the host's console.",
+    )
     nvidia_driver_key_fingerprint: str | None = Fingerprint
     nvidia_toolkit_key_fingerprint: str | None = Fingerprint
     docker_key_fingerprint: str | None = Fingerprint

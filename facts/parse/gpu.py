@@ -73,7 +73,7 @@ def read_driver(answer: Answer) -> Driver:
     kernel = read_kernel(answer)
     nvrm = answer.first("driver", "nvrm")
     packages = pick(installed(answer), DRIVER_PACKAGES, but=OTHER_PACKAGES)
-    key, enrolled = read_module_key(answer)
+    key, enrolled, staged = read_module_key(answer)
     versions, licenses = by_kernel(answer, "disk_version"), by_kernel(answer, "disk_license")
     return Driver(
         loaded_version=answer.first("driver", "loaded") or nvrm_version(nvrm),
@@ -94,6 +94,7 @@ def read_driver(answer: Answer) -> Driver:
         mig=bool(answer.all("driver", "mig")),
         module_key=key,
         module_key_enrolled=enrolled,
+        module_key_staged=staged,
     )
 
 
@@ -117,11 +118,14 @@ def last_change(answer: Answer, packages: set[str]) -> int | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def read_module_key(answer: Answer) -> tuple[str | None, bool | None]:
-    """DKMS' public key, and whether it is enrolled; None where mokutil gave no answer."""
+def read_module_key(answer: Answer) -> tuple[str | None, bool | None, bool]:
+    """DKMS' public key, whether it is enrolled (None where mokutil gave no answer), whether it is about to be."""
     path, _, said = (answer.first("gpus", "module_key") or "").partition(" ")
-    enrolled = True if "already enrolled" in said else False if "not enrolled" in said else None
-    return path or None, enrolled
+    staged = "already in the enrollment request" in said
+    enrolled = (
+        True if re.search("already (enrolled|in db)", said) else False if staged or "not enrolled" in said else None
+    )
+    return path or None, enrolled, staged
 
 
 def by_kernel(answer: Answer, key: str) -> dict[str, str]:

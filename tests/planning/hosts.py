@@ -170,7 +170,9 @@ DOCKER_DESKTOP = replace(
 def on_ubuntu(kernel: str, *, version: str = "24.04", architecture: str = "amd64") -> Host:
     """The bare server with an Ubuntu release and kernel."""
     release = Os("ubuntu", version, "noble", f"Ubuntu {version} LTS", architecture, ("debian",))
-    return replace(BARE, os=release, kernel=Kernel(kernel, kernel, ()))
+    machine = Platform(PlatformKind.ARM64_SERVER, ("uname -m says aarch64",), "aarch64")
+    platform = BARE.platform if architecture == "amd64" else machine
+    return replace(BARE, os=release, platform=platform, kernel=Kernel(kernel, kernel, ()))
 
 
 def with_gpus(host: Host, *devices: int) -> Host:
