@@ -124,13 +124,15 @@ def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
         "--env", "container=docker", *_cgroup_options(),
         image_of(kind), "/usr/lib/gpu-sandbox/init",
     )  # fmt: skip
-    try:
-        docker("run", "--cap-drop=SYS_RESOURCE", *options)
-    except SandboxError as error:
-        # Where root lacks this capability, Docker 20.10 must be told to leave it out, and newer ones refuse to be told.
-        if "invalid CapDrop" not in str(error):
-            raise
-        docker("run", *options)
+    # Without SYS_MODULE no host loads a module into this machine's kernel. Where root lacks a capability, Docker 20.10
+    # must be told to leave it out (SYS_RESOURCE is the one that was met), and newer ones refuse to be told.
+    for without in (("SYS_MODULE", "SYS_RESOURCE"), ("SYS_MODULE",), ()):
+        try:
+            docker("run", *(f"--cap-drop={name}" for name in without), *options)
+            break
+        except SandboxError as error:
+            if not without or "invalid CapDrop" not in str(error):
+                raise
     if host.sudo_password_file:
         password = (CHECKOUT / host.sudo_password_file).read_text().strip()
         docker("exec", "--interactive", container, "chpasswd", stdin=f"{host.user}:{password}\n".encode())
