@@ -37,8 +37,10 @@ NOT_IN_IMAGES = (
     "machine.py",
     "network.py",
     "state.py",
+    "test_rpm.py",
     "test_sandbox.py",
 )
+ALWAYS = tuple(kind for kind in KINDS.values() if not kind.on_demand)
 Say = Callable[[str], None]
 
 
@@ -128,7 +130,7 @@ def _ensure_vendors_and_images(say: Say) -> State:
 
 
 def _do_images_stand(inputs: str) -> bool:
-    images = [vendors.IMAGE, *(image_of(kind) for kind in KINDS.values())]
+    images = [vendors.IMAGE, *(image_of(kind) for kind in ALWAYS)]
     return all(engine.label_of(image, f"{LABEL}.inputs") == inputs for image in images)
 
 
@@ -142,7 +144,7 @@ def _build_everything(inputs: str, say: Say) -> None:
     with ThreadPoolExecutor(max_workers=2) as workers:
         built = list(workers.map(lambda suite: build_base_image(suite, mirror, FOLDER), SUITES))
         say(f"base images: {', '.join(SUITES)} {'built' if any(built) else 'reused'}")
-        for kind in KINDS.values():
+        for kind in ALWAYS:
             build_stubs(FOLDER / "libcuda" / kind.name, kind.device)
         repositories = workers.submit(vendors.build_repositories, FOLDER)
         vendors_image = workers.submit(vendors.build_vendors_image, inputs)
@@ -152,9 +154,9 @@ def _build_everything(inputs: str, say: Say) -> None:
         def build(kind: Kind) -> None:
             build_host_image(kind, inputs)
 
-        list(workers.map(build, KINDS.values()))
+        list(workers.map(build, ALWAYS))
         vendors_image.result()
-    say(f"host images: {', '.join(KINDS)} built")
+    say(f"host images: {', '.join(kind.name for kind in ALWAYS)} built")
 
 
 def _ensure_network_and_registry(state: State, say: Say) -> State:

@@ -11,7 +11,8 @@ from tests.sandbox.base_image import base_image
 from tests.sandbox.engine import LABEL, PREFIX, commit_image
 from tests.sandbox.gpu_stub import Device
 from tests.sandbox.repository import build_package, packages_index
-from tests.sandbox.standins import jetson_packages, kernel_packages
+from tests.sandbox.rpm_standins import RELEASES, system_repository_files
+from tests.sandbox.standins import jetson_packages, kernel_packages, template
 from tests.sandbox.state import FOLDER, SSH_KEY
 from tests.sandbox.vendors import JETSON_FOLDER
 
@@ -27,14 +28,18 @@ class Kind:
     user: str
     asks_password: bool
     device: Device
+    on_demand: bool = False  # `up` does not make its image: the first start of such a host does
 
 
+A100 = Device("NVIDIA A100 80GB PCIe (simulated GPU)", (8, 0))
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("server", "trixie", "root", False, Device("NVIDIA A100 80GB PCIe (simulated GPU)", (8, 0))),
+        Kind("server", "trixie", "root", False, A100),
         Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
         Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
+        Kind("rocky", "dnf", "root", False, A100, on_demand=True),
+        Kind("rocky10", "dnf", "root", False, A100, on_demand=True),
     )
 }
 
@@ -49,7 +54,7 @@ def build_host_image(kind: Kind, inputs: str) -> None:
     with tempfile.TemporaryDirectory(prefix="gpu-sandbox-host-") as name:
         context = Path(name)
         shutil.copytree(TEMPLATES / "host", context / "host")
-        shutil.copytree(TEMPLATES / kind.name, context / "machine")
+        _copy_machine(kind, context / "machine")
         shutil.copytree(TEMPLATES / "packages", context / "packages")
         shutil.copytree(FOLDER / "libcuda" / kind.name, context / "libcuda")
         shutil.copyfile(FOLDER / "vendors/tls/ca.crt", context / "ca.crt")
@@ -60,12 +65,27 @@ def build_host_image(kind: Kind, inputs: str) -> None:
         commit_image(image_of(kind), base=base_image(kind.suite), context=context, script=script, labels=labels)
 
 
+def _copy_machine(kind: Kind, target: Path) -> None:
+    """The files of this kind; a Rocky Linux host is a server with another system on it."""
+    if kind.name not in RELEASES:
+        shutil.copytree(TEMPLATES / kind.name, target)
+        return
+    shutil.copytree(TEMPLATES / "server", target)
+    release = RELEASES[kind.name]
+    values = {"KERNEL": release.uname, "VERSION": release.version, "MAJOR": release.major}
+    for path in (TEMPLATES / "rocky").iterdir():
+        (target / path.name).write_bytes(template(path, values))
+
+
 def _add_packages(kind: Kind, context: Path) -> None:
     """The stand-in packages that a machine of this kind already has, or has a source of its own for."""
     if kind.name == "server":
         folder = context / "kernel-packages"
         built = [build_package(package, folder) for package in kernel_packages()]
         (folder / "Packages").write_text(packages_index(built, folder))
+    if kind.name in RELEASES:
+        shutil.copytree(FOLDER / "rpm" / kind.name, context / "rpm")
+        (context / "rocky.repo").write_bytes(system_repository_files())
     if kind.name == "jetson":
         libcuda = (FOLDER / "libcuda/jetson/libcuda-0.so").read_bytes()
         for package in jetson_packages(libcuda):

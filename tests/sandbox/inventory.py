@@ -13,6 +13,8 @@ WISHES: dict[str, dict[str, Any]] = {
     "server": {"reboot": "when-needed", "images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
     "jetson": {"images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
     "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
+    "rocky": {"reboot": "when-needed", "images": []},
+    "rocky10": {"reboot": "when-needed", "images": []},
 }
 
 
@@ -26,7 +28,7 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
         "ssh_known_hosts_file": str(CHECKOUT / state.known_hosts),
         "docker_key_fingerprint": state.fingerprints["docker"],
         "nvidia_toolkit_key_fingerprint": state.fingerprints["toolkit"],
-        "nvidia_driver_key_fingerprint": state.fingerprints["driver"],
+        "nvidia_driver_key_fingerprint": state.fingerprints.get(f"driver-{host.kind}", state.fingerprints["driver"]),
         "images": [f"{reference}@{state.images[reference]}" for reference in WISHES[host.kind]["images"]],
         "gpu_proof_image": f"{PROOF_IMAGE}@{state.images[PROOF_IMAGE]}",
     }

@@ -83,6 +83,10 @@ class Keyring:
         fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
         return SigningKey(fingerprint, self._gpg("--armor", "--export", fingerprint))
 
+    def export_secret(self, key: SigningKey) -> str:
+        """The ASCII-armoured secret key, for a signer that is not gpg on this machine."""
+        return self._gpg("--armor", "--export-secret-keys", key.fingerprint)
+
     def sign(self, release: Path, key: SigningKey, *, suffix: str = "") -> None:
         """Write InRelease and Release.gpg beside ``release``; ``suffix`` is put after both names."""
         for name, way in (("InRelease", "--clear-sign"), ("Release.gpg", "--detach-sign")):

@@ -18,8 +18,8 @@ AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 TEGRA_LIBRARIES = "/usr/lib/aarch64-linux-gnu/nvidia"
 
 
-def template(name: str, values: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """A file of files/packages with @NAME@ replaced by the value of each NAME."""
+def template(name: str | Path, values: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """A file of files/packages (or any other) with @NAME@ replaced by the value of each NAME."""
     text = (TEMPLATES / name).read_text()
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)

@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         """A file of www/<host>; with ``wrong_signature`` the signatures are those of a stranger's key."""
         root = FOLDER / "www" / host
         path = (root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
-        if wrong_signature and path.name in ("InRelease", "Release.gpg"):
+        if wrong_signature and path.name in ("InRelease", "Release.gpg", "repomd.xml.asc"):
             path = path.with_name(path.name + ".wrong")
         if root not in path.parents or not path.is_file():
             return 404, {}, b"not found\n"
