@@ -13,12 +13,17 @@ from deploys.planning.records import Area, DriverPlan, Plan, Repository
 
 
 @operation()
-def add_repositories(repositories: tuple[Repository, ...], access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Add vendors' repositories, keys checked by fingerprint, and refresh. One that fails is taken away again."""
+def add_repositories(
+    repositories: tuple[Repository, ...], manager: str, access: Access
+) -> Generator[PyinfraCommand, None, None]:
+    """Add vendors' repositories, keys checked by fingerprint, and refresh. One that fails is taken away again.
+
+    ``manager`` is apt or dnf.
+    """
     words: list[str] = []
     for one in repositories:
         words += [one.name, one.uri, one.source_path, one.source, one.key_path, one.key_url, one.fingerprint]
-    yield access.command(load_detached("apt", "apt_sources"), "repositories", *words)
+    yield access.command(load_detached(manager, "repository", f"{manager}_sources"), "repositories", *words)
 
 
 @operation()

@@ -124,7 +124,15 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
         steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
     if plan.driver.packages or plan.driver.module_key or plan.package_groups:
         name = "Add repositories and refresh package lists"
-        steps.append(add_repositories(name=name, repositories=plan.repositories, access=access, _ignore_errors=True))
+        steps.append(
+            add_repositories(
+                name=name,
+                repositories=plan.repositories,
+                manager=plan.driver.manager,
+                access=access,
+                _ignore_errors=True,
+            )
+        )
     if plan.driver.module_key:
         name = "Stage the key for Secure Boot"
         steps.append(stage_module_key(name=name, plan=plan.driver, session=session, _ignore_errors=True))

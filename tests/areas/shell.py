@@ -17,8 +17,8 @@ from pathlib import Path
 from deploys.areas.access import load_script
 
 MOVED = re.compile(
-    r"(?<![\w.])/(etc/docker|etc/modprobe\.d|etc/apt/preferences\.d|var/lib|var/cache/apt|run/docker\.pid|boot"
-    r"|lib/modules|sys/module)\b"
+    r"(?<![\w.])/(etc/docker|etc/dnf|etc/modprobe\.d|etc/apt/preferences\.d|var/lib|var/cache/(?:apt|dnf)"
+    r"|run/docker\.pid|boot|lib/modules|sys/module)\b"
 )
 SHELL = shutil.which("dash") or "sh"
 

@@ -60,7 +60,7 @@ def add(place: Place, name: str = "docker", *, uri: str = URI) -> Finished:
         f"{uri}/gpg",
         KEY,
     )
-    return place.run("apt", "apt_sources", arguments=arguments)
+    return place.run("apt", "repository", "apt_sources", arguments=arguments)
 
 
 def left(place: Place) -> set[str]:
@@ -138,7 +138,9 @@ def test_flat_repository_is_taken_away_although_apt_prints_it_without_its_last_s
 def add_debians_components(place: Place) -> Finished:
     """Add a source of the distribution's own, whose key apt has."""
     path = str(place.root / "debian.sources")
-    return place.run("apt", "apt_sources", arguments=("debian", URI, path, f"Types: deb\nURIs: {URI}\n", "", "", ""))
+    return place.run(
+        "apt", "repository", "apt_sources", arguments=("debian", URI, path, f"Types: deb\nURIs: {URI}\n", "", "", "")
+    )
 
 
 def test_source_that_brings_no_key_needs_neither_network_nor_tools(apt: Place) -> None:
@@ -154,7 +156,7 @@ def test_tools_are_installed_for_the_first_repository_that_brings_a_key(apt: Pla
     (apt.bin / "gpg").unlink()
     keyless = ("debian", URI, str(apt.root / "debian.sources"), "Types: deb\n", "", "", "")
     keyed = ("docker", URI, str(apt.root / "docker.sources"), "Types: deb\n", str(apt.root / "docker.asc"), URI, KEY)
-    apt.run("apt", "apt_sources", arguments=(*keyless, *keyed))
+    apt.run("apt", "repository", "apt_sources", arguments=(*keyless, *keyed))
     assert any(call.endswith(" gpg") for call in apt.calls("apt-get"))
 
 
@@ -169,7 +171,7 @@ def test_source_without_a_key_is_taken_away_like_any_other(apt: Place, why: str)
 
 
 def test_without_a_repository_the_lists_are_refreshed_once(apt: Place) -> None:
-    assert apt.run("apt", "apt_sources").status == 0
+    assert apt.run("apt", "repository", "apt_sources").status == 0
     assert [call.split()[0] for call in apt.calls("apt-get")] == ["update"]
 
 
