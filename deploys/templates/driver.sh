@@ -17,7 +17,9 @@ blacklist nouveau
 blacklist nova_core
 blacklist nova_drm
 options nouveau modeset=0'
-blacklist_arguments='rd.driver.blacklist=nouveau,nova_core modprobe.blacklist=nouveau,nova_core'
+# nouveau last: nvidia-boot-update of NVIDIA's rpms cuts "rd.driver.blacklist=nouveau" out of the line wherever it stands, and
+# a rest of ",nova_core" would become part of the option before it.
+blacklist_arguments='rd.driver.blacklist=nova_core,nouveau modprobe.blacklist=nova_core,nouveau'
 
 # among WORD WORD...: whether the first is one of the others.
 among() {

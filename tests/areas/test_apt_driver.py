@@ -298,7 +298,7 @@ def test_dracut_hosts_rebuild_with_dracut_and_tell_the_boot_loader(host: Place, 
         host.stand_in("grubby", "")
     assert install(host).status == 0
     assert host.calls("dracut") == ["--force --regenerate-all"]
-    words = "rd.driver.blacklist=nouveau,nova_core modprobe.blacklist=nouveau,nova_core"
+    words = "rd.driver.blacklist=nova_core,nouveau modprobe.blacklist=nova_core,nouveau"
     assert host.calls("grubby") == ([f"--update-kernel=ALL --args={words}"] if grubby else [])
     assert remove(host).status == 0
     assert len(host.calls("dracut")) == 2
