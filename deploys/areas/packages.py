@@ -48,6 +48,12 @@ def install_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand
 
 
 @operation()
+def uninstall_runfile(access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Uninstall the driver that NVIDIA's .run installer has left."""
+    yield access.command(load_detached("driver_runfile"), "driver")
+
+
+@operation()
 def remove_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Remove the driver's packages and what came with them, and nothing else."""
     script = load_detached(plan.manager, "driver", f"{plan.manager}_driver_remove")

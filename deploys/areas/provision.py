@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyinfra import logger
 from pyinfra.api.operation import OperationMeta
@@ -22,6 +22,7 @@ from deploys.areas.packages import (
     remove_driver,
     stage_module_key,
     start_docker,
+    uninstall_runfile,
 )
 from deploys.areas.reboot import reboot_if_due
 from deploys.areas.session import Session, open_session
@@ -118,7 +119,12 @@ def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
 
 
 def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
-    steps, access = [], session.access
+    access = session.access
+    steps: list[OperationMeta] = []
+    if plan.driver.runfile:
+        name = "Uninstall the driver of the .run installer"
+        steps.append(uninstall_runfile(name=name, access=access, _ignore_errors=True))
+    runfile = tuple(steps)
     if plan.driver.uninstall:
         name = "Remove the NVIDIA driver"
         steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
@@ -138,7 +144,10 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
         steps.append(stage_module_key(name=name, plan=plan.driver, session=session, _ignore_errors=True))
     if plan.driver.packages:
         name = "Install the NVIDIA driver"
-        steps.append(install_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
+        install = install_driver(
+            name=name, plan=plan.driver, access=access, _ignore_errors=True, _if=_all_succeeded(runfile)
+        )
+        steps.append(install)
     if plan.package_groups:
         name = "Install Docker, toolkit and tools"
         steps.append(install_packages(name=name, plan=plan, access=access, _ignore_errors=True))
@@ -190,7 +199,7 @@ def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> 
     ]
 
 
-def _all_succeeded(steps: list[OperationMeta]) -> Callable[[], bool]:
+def _all_succeeded(steps: Sequence[OperationMeta]) -> Callable[[], bool]:
     return lambda: all(step.did_succeed() for step in steps)
 
 

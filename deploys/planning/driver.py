@@ -32,9 +32,8 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
     note = _not_ours(host) or _integrated(host, catalogue)
     if note:
         return DriverPlan(notes=(note,))
-    refusal = _refuse_leftovers(host)
-    if refusal:
-        return DriverPlan(refusal=refusal)
+    if host.driver.run_file_installer:
+        return _without_runfile(settings, host, catalogue)
     if settings.nvidia_driver == "absent":
         return _remove(settings, host)
     version = installed_version(host)
@@ -71,15 +70,26 @@ def _integrated(host: Host, catalogue: Catalogue) -> Note | None:
     return Note("the driver is left alone", f"{found} is part of a chip whose maker brings it") if found else None
 
 
-def _refuse_leftovers(host: Host) -> Refusal | None:
-    if not host.driver.run_file_installer:
-        return None
-    return Refusal(
-        Area.DRIVER,
-        "a driver from NVIDIA's .run installer is on this host, and packages would fight it",
-        "/usr/bin/nvidia-uninstall or /usr/bin/nvidia-installer is there",
-        "run `nvidia-uninstall --silent` on the host, then run this again",
+def _without_runfile(settings: Settings, host: Host, catalogue: Catalogue) -> DriverPlan:
+    """Packages and a driver of the .run installer would fight: it goes first, with its owner's consent."""
+    if settings.nvidia_driver_runfile == "refuse":
+        refusal = Refusal(
+            Area.DRIVER,
+            "a driver from NVIDIA's .run installer is on this host, and packages would fight it",
+            "/usr/bin/nvidia-uninstall or /usr/bin/nvidia-installer is there",
+            'set nvidia_driver_runfile = "uninstall", or run `nvidia-uninstall --silent` on the host; run this again',
+        )
+        return DriverPlan(refusal=refusal)
+    left = replace(
+        host.driver, run_file_installer=False, disk_version=None, next_boot_version=None, library_version=None
     )
+    planned = plan_driver(settings, replace(host, driver=left), catalogue)
+    in_the_way = planned.refusal or _refuse_session(host) or _refuse_users(settings, host)
+    if in_the_way:
+        return DriverPlan(refusal=in_the_way)
+    note = Note("uninstalls the driver of NVIDIA's .run installer", "nvidia_driver_runfile is uninstall")
+    due = planned.reboot_due or host.driver.loaded_version is not None
+    return replace(planned, runfile=True, reboot_due=due, notes=(note, *planned.notes))
 
 
 def _keep(settings: Settings, host: Host, catalogue: Catalogue, version: str) -> DriverPlan:

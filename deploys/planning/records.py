@@ -93,6 +93,7 @@ class DriverPlan:
     uninstall: tuple[str, ...] = ()  # installed packages to take away; nothing else is done then
     reload: bool = False  # unload the old modules and load the new ones, in place of a reboot
     module_key: tuple[str, str] | None = None  # key and certificate of DKMS to stage for Secure Boot
+    runfile: bool = False  # a driver of NVIDIA's .run installer is uninstalled before anything else
     absent: bool = False  # no driver is wished for
     update: bool = False  # looks for the newest version of the release, which may be there already
     lead: str | None = None  # the package whose candidate version must be of the release

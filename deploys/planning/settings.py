@@ -53,6 +53,9 @@ class Settings(BaseModel):
         default="auto",
         description="desktop adds the display driver; auto does on machines with a display manager or a screen.",
     )
+    nvidia_driver_runfile: Literal["refuse", "uninstall"] = Field(
+        default="refuse", description="What to do with a driver that NVIDIA's .run installer has left on the host."
+    )
     nvidia_driver_reload: bool = Field(
         default=False, description="Load a changed driver's modules without a reboot, where nothing uses the old ones."
     )

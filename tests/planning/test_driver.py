@@ -195,6 +195,18 @@ def test_run_file_leftovers_are_refused() -> None:
     assert "nvidia-uninstall" in found.remedy
 
 
+def test_run_file_leftovers_go_first_where_the_owner_says_so() -> None:
+    consent = Settings(nvidia_driver_runfile="uninstall")
+    host = replace(READY, driver=replace(DRIVER_580, run_file_installer=True, packages=()))
+    found = plan(host, consent)
+    assert (found.refusal, found.runfile, found.reboot_due) == (None, True, True)
+    assert "nvidia-driver-cuda" in found.packages
+    busy = replace(host, driver=replace(host.driver, users=("python3 (pid 812)",)))
+    assert "python3 (pid 812)" in refusal(busy, consent).seen
+    absent = plan(host, Settings(nvidia_driver_runfile="uninstall", nvidia_driver="absent"))
+    assert (absent.runfile, absent.packages, absent.uninstall) == (True, (), ())
+
+
 @pytest.mark.parametrize(("state", "seen"), [(True, "Secure Boot is on"), (None, "cannot be read")])
 def test_secure_boot_refuses_what_is_built_on_the_host(state: bool | None, seen: str) -> None:
     assert seen in refusal(replace(BARE, secure_boot=state)).seen
