@@ -17,8 +17,10 @@ from deploys.areas.connection import reconnect
 PATIENCE = 600  # seconds; servers with much memory take minutes in their firmware
 # /proc/uptime and boot_id are the kernel's, and a container has its host's: PID 1's start time is its own.
 START_TIME = "cut -d ' ' -f 22 /proc/1/stat"
+# A kernel without the module is booted only where the driver is gone from the disk altogether.
 IS_DUE = """
 installed=$(module_version "$(next_kernel)")
+[ -n "$installed" ] || [ -z "$(module_version "$(uname -r)")" ] || exit 1
 [ "$(cat /sys/module/nvidia/version 2>/dev/null)" != "$installed" ]
 """
 STOPPED = "\nstopped_by_reboot\n"

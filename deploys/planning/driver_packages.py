@@ -75,7 +75,7 @@ def _fill_in(names: tuple[str, ...], words: dict[str, str], host: Host) -> tuple
 
 
 def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Installed packages that would stay beside the wanted ones: other modules, other pins, what any row names."""
+    """Installed packages that would stay beside the wanted ones: other modules, other pins, another branch's."""
     others = {
         name
         for row in rows_of(host, catalogue)
@@ -100,7 +100,8 @@ def _every_name(
         "flavour": kernel_flavour(host, catalogue),
         "open": "-open" if flavour is ModuleFlavour.OPEN else "",
     }
-    names = (*row.modules(flavour), *row.compute, *row.desktop, *row.fabric_manager)
+    # Not its programs and libraries: what one origin names, another's packages depend on (libcuda1, on Debian).
+    names = (*row.modules(flavour), *row.fabric_manager)
     return tuple(name for server in ("", "-server") for name in _fill_in(names, words | {"server": server}, host))
 
 
