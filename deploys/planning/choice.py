@@ -14,6 +14,8 @@ from deploys.planning.secure_boot import is_loadable
 from deploys.planning.settings import Settings
 from facts.model import Host, ModuleFlavour
 
+# The display driver, in every distribution's words.
+DISPLAY_PACKAGES = r"nvidia-driver(-open|-\d{3}(-server)?(-open)?)?|xserver-xorg-video-nvidia.*|xorg-x11-drv-nvidia"
 RANK = {"lts": 3, "production": 2, "new-feature": 1, "ended": 0}
 
 
@@ -77,6 +79,11 @@ def describe_branch(branch: Branch) -> str:
     return f"{kind} branch" + (f", supported until {branch.supported_until}" if branch.supported_until else "")
 
 
+def has_display_driver(host: Host) -> bool:
+    """Whether the packages of a desktop are there."""
+    return any(re.fullmatch(DISPLAY_PACKAGES, name) for name, _ in host.driver.packages)
+
+
 def choose_usage(settings: Settings, host: Host) -> tuple[str, str]:
     """compute or desktop, and why. A lab desktop must not come up black.
 
@@ -92,6 +99,8 @@ def choose_usage(settings: Settings, host: Host) -> tuple[str, str]:
         return "desktop", "graphical.target is the default"
     if display.connected:
         return "desktop", f"a screen is at {display.connected[0]}"
+    if has_display_driver(host):
+        return "desktop", "the display driver is installed"
     return "compute", "no display manager, no screen"
 
 

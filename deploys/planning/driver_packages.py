@@ -64,8 +64,13 @@ def _words(choice: Choice, host: Host, catalogue: Catalogue) -> dict[str, str]:
         "release": choice.release,
         "flavour": kernel_flavour(host, catalogue),
         "open": "-open" if choice.flavour is ModuleFlavour.OPEN else "",
-        "server": "-server" if host.nvswitches else "",
+        "server": "-server" if _takes_server_build(host) else "",
     }
+
+
+def _takes_server_build(host: Host) -> bool:
+    """Ubuntu's build for data centres: the fabric manager is made for it, and who has it keeps it."""
+    return bool(host.nvswitches) or any("-server" in name for name, _ in host.driver.packages)
 
 
 def _fill_in(names: tuple[str, ...], words: dict[str, str], host: Host) -> tuple[str, ...]:

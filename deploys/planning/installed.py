@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.choice import agrees, choose_usage
+from deploys.planning.choice import agrees, choose_usage, has_display_driver
 from deploys.planning.gpus import Gpus
 from deploys.planning.records import Area, Refusal
 from deploys.planning.settings import Settings
 from facts.model import Host
 
-# The display driver, in every distribution's words.
-DISPLAY_PACKAGES = r"nvidia-driver(-open|-\d{3}(-server)?(-open)?)?|xserver-xorg-video-nvidia.*|xorg-x11-drv-nvidia"
 # Versions of NVIDIA's own packages for Ubuntu end so since 580.126.09, those of Ubuntu's archive name the release.
 NVIDIAS_UBUNTU_VERSION = r".*-1ubuntu\d+$"
 ARCHIVE_UBUNTU_VERSION = r".*-0ubuntu0\.\d\d\.\d\d"
@@ -89,11 +87,6 @@ def fabric_managers(host: Host) -> dict[str, str]:
 def upstream(version: str) -> str:
     """580.95.05 of a package's version: 580.95.05-0ubuntu0.24.04.2, 3:580.95.05-1.el9."""
     return re.split(r"[-+~]", version.partition(":")[2] or version)[0]
-
-
-def has_display_driver(host: Host) -> bool:
-    """Whether the packages of a desktop are there."""
-    return any(re.fullmatch(DISPLAY_PACKAGES, name) for name, _ in host.driver.packages)
 
 
 def refuse_foreign_repository(host: Host, catalogue: Catalogue) -> Refusal | None:
