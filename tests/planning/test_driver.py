@@ -392,23 +392,3 @@ def test_driver_of_the_next_kernel_alone_is_kept_and_a_reboot_due() -> None:
     driver = replace(DRIVER_580, loaded_version=None, disk_version=None, disk_flavour=None)
     found = plan(replace(READY, kernel=Kernel(RUNNING, NEXT, ()), driver=driver))
     assert (found.refusal, found.packages, found.reboot_due) == (None, (), True)
-
-
-def with_packages(host: Host, *names: str, version: str = "580.95.05-0ubuntu0.24.04.2") -> Host:
-    """The host with driver packages of a version."""
-    return replace(host, driver=replace(host.driver, packages=tuple((name, version) for name in names)))
-
-
-def test_who_has_ubuntus_server_build_keeps_it() -> None:
-    names = ("nvidia-utils-580-server", "linux-modules-nvidia-580-server-open-generic")
-    found = plan(with_packages(on_ubuntu("6.8.0-45-generic"), *names))
-    assert set(names) <= set(found.packages)
-    assert found.remove == ()
-
-
-def test_a_change_keeps_the_display_driver_that_is_there() -> None:
-    host = replace(on_ubuntu("6.8.0-45-generic"), driver=DRIVER_580)
-    found = plan(with_packages(host, "nvidia-driver-580-open"), Settings(nvidia_driver_branch="595"))
-    assert "nvidia-driver-595-open" in found.packages
-    assert found.remove == ("nvidia-driver-580-open",)
-    assert plan(host, Settings(nvidia_driver_branch="595")).packages[1] == "nvidia-headless-no-dkms-595-open"

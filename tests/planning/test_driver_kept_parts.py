@@ -1,0 +1,35 @@
+"""What a change of the driver keeps of what is there. Package names are those of Ubuntu's archive (packages.ubuntu.com)."""
+
+from dataclasses import replace
+
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.driver import plan_driver
+from deploys.planning.records import DriverPlan
+from deploys.planning.settings import Settings
+from facts.model import Host
+from tests.planning.hosts import DRIVER_580, on_ubuntu
+
+
+def plan(host: Host, settings: Settings | None = None) -> DriverPlan:
+    """The plan with the catalogue that ships."""
+    return plan_driver(settings or Settings(), host, load_catalogue())
+
+
+def with_packages(host: Host, *names: str, version: str = "580.95.05-0ubuntu0.24.04.2") -> Host:
+    """The host with driver packages of a version."""
+    return replace(host, driver=replace(host.driver, packages=tuple((name, version) for name in names)))
+
+
+def test_who_has_ubuntus_server_build_keeps_it() -> None:
+    names = ("nvidia-utils-580-server", "linux-modules-nvidia-580-server-open-generic")
+    found = plan(with_packages(on_ubuntu("6.8.0-45-generic"), *names))
+    assert set(names) <= set(found.packages)
+    assert found.remove == ()
+
+
+def test_a_change_keeps_the_display_driver_that_is_there() -> None:
+    host = replace(on_ubuntu("6.8.0-45-generic"), driver=DRIVER_580)
+    found = plan(with_packages(host, "nvidia-driver-580-open"), Settings(nvidia_driver_branch="595"))
+    assert "nvidia-driver-595-open" in found.packages
+    assert found.remove == ("nvidia-driver-580-open",)
+    assert plan(host, Settings(nvidia_driver_branch="595")).packages[1] == "nvidia-headless-no-dkms-595-open"
