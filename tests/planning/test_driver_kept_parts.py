@@ -1,4 +1,4 @@
-"""What a change of the driver keeps of what is there. Package names are those of Ubuntu's archive (packages.ubuntu.com)."""
+"""What a change of the driver keeps of what is there. Package names: packages.ubuntu.com."""
 
 from dataclasses import replace
 
