@@ -257,8 +257,8 @@ cameras() {
 dpkg_packages() {
     has dpkg-query || return 0
     say architecture "$(limited dpkg --print-architecture)"
-    names='nvidia|libnvidia|libcuda1|cuda-|libcuda|nvlsm|firmware-nvidia|linux-(modules|objects|signatures)-nvidia'
-    names="$names|xserver-xorg-video-nvidia|docker|containerd|runc|moby-|podman-docker|linux-headers-|linux-image-|xauth|curl"
+    names='[^|]*nvidia|cuda-|libcuda|libnvcuvid|libnvoptix|libnvsdm|nvlsm|nvlink5'
+    names="$names|docker|containerd|runc|moby-|podman-docker|linux-headers-|linux-image-|xauth|curl"
     names="$names|ca-certificates|gpg|gnupg|kmod|dkms|openssh-server"
     names="$names|linux-(generic|virtual|lowlatency|aws|azure|gcp|oracle|nvidia)"
     # shellcheck disable=SC2016
@@ -269,7 +269,7 @@ dpkg_packages() {
 
 rpm_packages() {
     has rpm || return 0
-    limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}|%{VENDOR}|%{INSTALLTIME}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'nvlsm*' \
+    limited rpm -qa --qf '%{NAME}|%{EPOCH}:%{VERSION}-%{RELEASE}|%{VENDOR}|%{INSTALLTIME}\n' '*nvidia*' 'cuda-*' 'libcuda*' 'libnvsdm*' 'nvlsm*' \
         'docker*' 'containerd*' 'runc' 'moby*' 'podman-docker' 'kernel-devel*' 'kernel-headers' 'xorg-x11-xauth' \
         'xauth' 'curl*' 'ca-certificates' 'gnupg2' 'kmod' 'dkms' 'openssh-server' 'epel-release' \
         '*versionlock*' 'dnf-plugins-core' | each rpm

@@ -8,11 +8,12 @@ from ..model import Display, Driver, Gpu, Kernel, ModuleFlavour
 from .answer import Answer, to_int
 from .packages import installed, pick, rpm_rows
 
-DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|libcuda\d.*|nvlsm"
-# The toolkit, L4T, CUDA's libraries and whole kernels carry the name but are no part of a driver.
+DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|libcuda(debugger)?\d.*|libnv(cuvid|optix)\d|libnvsdm.*|nvlsm|nvlink5.*"
+# The toolkit, L4T, CUDA's libraries, nouveau's firmware and whole kernels carry the name but are no part of a driver.
 OTHER_PACKAGES = (
-    r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda|cudnn|tensorrt|opencv|vpi|profiler|visual-profiler|nsight).*"
-    r"|linux-(?!(modules|objects|signatures)-nvidia).*"
+    r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda(?!-mps)|cudnn|tensorrt|opencv|vpi|profiler|visual-profiler|nsight"
+    r"|openjdk|opencl-dev|ml-dev|fs|gds|gpu-firmware).*|firmware-nvidia-graphics"
+    r"|linux-(?!(modules|objects|signatures)-nvidia).*|linux-modules-nvidia-fs-.*"
 )
 
 # Daemons that belong to the driver, and serve whoever uses the GPU.

@@ -143,3 +143,34 @@ def test_services_mig_and_nvlink5_are_seen(tmp_path: Path, tools: Path) -> None:
     assert host.driver.services == (("nvidia-fabricmanager", "failed"),)
     assert host.driver.mig
     assert host.nvlink5
+
+
+# NVIDIA's driver installation guide, uninstallation (Debian, Ubuntu); packages.debian.org, nvidia-graphics-drivers.
+DRIVERS = """
+cuda-drivers cuda-drivers-580 firmware-nvidia-gsp libcuda1 libcudadebugger1 libegl-nvidia0 libglx-nvidia0 libnvcuvid1
+libnvidia-cfg1 libnvidia-compute-580-server libnvidia-gl libnvidia-ml1 libnvidia-nscq libnvoptix1 libnvsdm
+linux-modules-nvidia-580-open-generic linux-objects-nvidia-580-6.8.0-45-generic
+linux-signatures-nvidia-6.8.0-45-generic
+nvidia-alternative nvidia-compute-utils-580 nvidia-cuda-mps nvidia-dkms-open nvidia-driver-pinning-580
+nvidia-fabricmanager nvidia-headless-no-dkms-580-open nvidia-imex nvidia-kernel-common-580 nvidia-linux-grid-580
+nvidia-modprobe nvidia-open nvidia-persistenced nvidia-smi nvlsm xserver-xorg-video-nvidia-580
+"""
+# The container toolkit, CUDA (Debian's is the source nvidia-cuda-toolkit), L4T, kernels of the kind "nvidia", firmware
+# that nouveau reads (Debian's firmware-nonfree, Enterprise Linux 10's linux-firmware), GPUDirect storage.
+OTHERS = """
+cuda-toolkit-13-0 cuda-libraries-13-0 libnvidia-container1 libnvidia-container-tools libnvidia-ml-dev
+linux-image-nvidia linux-headers-6.8.0-1021-nvidia linux-modules-6.8.0-1021-nvidia linux-nvidia-64k-hwe-24.04
+linux-modules-nvidia-fs-generic nvidia-container-runtime nvidia-container-toolkit nvidia-container-toolkit-base
+nvidia-cuda-dev nvidia-cuda-toolkit nvidia-docker2 nvidia-fs-dkms nvidia-gds-13-0 nvidia-gpu-firmware nvidia-jetpack
+nvidia-l4t-core nvidia-l4t-cuda nvidia-openjdk-8-jre nvidia-profiler nvidia-visual-profiler firmware-nvidia-graphics
+"""
+
+
+def test_a_drivers_packages_are_told_from_others_that_carry_the_name(tmp_path: Path, tools: Path) -> None:
+    names = [*DRIVERS.split(), *OTHERS.split()]
+    (tmp_path / "said").write_text("".join(f"ii |{name}|580.95.05-1\n" for name in names))
+    for command_name in ("apt-get", "dpkg"):
+        command(tools, command_name, "exit 0")
+    command(tools, "dpkg-query", f"cat {tmp_path}/said")
+    host = probe(tmp_path, tools, {})
+    assert [name for name, _ in host.driver.packages] == sorted(DRIVERS.split())
