@@ -28,19 +28,25 @@ OTHER_ORIGINS = {
 }
 # Ubuntu's kernels of a later series than the release's own (HWE) are packaged under names of their own.
 HWE_FLAVOURS = ("generic", "lowlatency", "generic-64k", "lowlatency-64k")
-PREBUILT = r"linux-(modules|objects|signatures)-nvidia-.*"
+# Not linux-signatures-nvidia-…, which the modules of every branch and flavour need, nor linux-modules-nvidia-fs-….
+PREBUILT = r"linux-(modules|objects)-nvidia-\d{3}-.*"
+# Metapackages: linux-generic, linux-image-generic-hwe-24.04, linux-headers-aws-lts-22.04, linux-image-generic-6.14 …
+KERNEL_PACKAGES = (
+    r"linux-((image|headers)-[a-z]+|generic|virtual|lowlatency|aws|azure|gcp|oracle|nvidia)"
+    r"(-(64k|edge|(hwe|lts)-\d\d\.\d\d|\d+\.\d+[a-z]?))*"
+)
 
 
 def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPlan:
     """The part of the plan that is names: packages in their roles, preferences, stream, services."""
     row = choice.row
-    words = _words(choice, host, catalogue)
-    fabric = _fill_in(row.fabric_manager, words, host) if host.nvswitches else ()
-    modules = _fill_in(row.modules(choice.flavour), words, host)
-    programs = _fill_in(row.desktop if choice.usage == "desktop" else row.compute, words, host)
+    words, kernels = _words(choice, host), _kernel_words(host, catalogue)
+    fabric = _fill_in(row.fabric_manager, words, kernels) if host.nvswitches else ()
+    modules = _fill_in(row.modules(choice.flavour), words, kernels)
+    programs = _fill_in(row.desktop if choice.usage == "desktop" else row.compute, words, kernels)
     held = kernel_packages(host) if row.prebuilt else ()
-    packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, host), *fabric, *held)))
-    first = _fill_in(row.first, words, host)
+    packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, kernels), *fabric, *held)))
+    first = _fill_in(row.first, words, kernels)
     remove = _remove(choice, host, catalogue, (*packages, *first))
     stream = row.stream_open if choice.flavour is ModuleFlavour.OPEN else row.stream_proprietary
     return DriverPlan(
@@ -58,11 +64,10 @@ def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPla
     )
 
 
-def _words(choice: Choice, host: Host, catalogue: Catalogue) -> dict[str, str]:
+def _words(choice: Choice, host: Host) -> dict[str, str]:
     return {
         "branch": choice.branch.branch,
         "release": choice.release,
-        "flavour": kernel_flavour(host, catalogue),
         "open": "-open" if choice.flavour is ModuleFlavour.OPEN else "",
         "server": "-server" if _takes_server_build(host) else "",
     }
@@ -73,20 +78,26 @@ def _takes_server_build(host: Host) -> bool:
     return bool(host.nvswitches) or any("-server" in name for name, _ in host.driver.packages)
 
 
-def _fill_in(names: tuple[str, ...], words: dict[str, str], host: Host) -> tuple[str, ...]:
-    """Package names for this host; one with `{kernel}` in it stands for the running and the next-boot kernel."""
+def _kernel_words(host: Host, catalogue: Catalogue) -> list[dict[str, str]]:
+    """What `{kernel}` and `{flavour}` stand for: the running and the next-boot kernel, and every kind of them."""
     kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
-    return tuple(dict.fromkeys(name.format_map(words | {"kernel": kernel}) for name in names for kernel in kernels))
+    return [{"kernel": one, "flavour": kind} for one in kernels for kind in kernel_flavours(host, catalogue)]
+
+
+def _fill_in(names: tuple[str, ...], words: dict[str, str], kernels: list[dict[str, str]]) -> tuple[str, ...]:
+    """Package names for this host; one that depends on the kernel comes once for each."""
+    return tuple(dict.fromkeys(name.format_map(words | kernel) for name in names for kernel in kernels))
 
 
 def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Installed packages that would stay beside the wanted ones: other modules, other pins, another branch's."""
+    kernels = _kernel_words(host, catalogue)
     others = {
         name
         for row in rows_of(host, catalogue)
         for branch in row.branches
         for flavour in ModuleFlavour
-        for name in _every_name(row, branch, flavour, host, catalogue)
+        for name in _every_name(row, branch, flavour, kernels)
     }
     return tuple(
         name
@@ -97,20 +108,17 @@ def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str,
 
 
 def _every_name(
-    row: DriverPackages, branch: str, flavour: ModuleFlavour, host: Host, catalogue: Catalogue
+    row: DriverPackages, branch: str, flavour: ModuleFlavour, kernels: list[dict[str, str]]
 ) -> tuple[str, ...]:
-    words = {
-        "branch": branch,
-        "release": branch,
-        "flavour": kernel_flavour(host, catalogue),
-        "open": "-open" if flavour is ModuleFlavour.OPEN else "",
-    }
+    words = {"branch": branch, "release": branch, "open": "-open" if flavour is ModuleFlavour.OPEN else ""}
     # Not its programs and libraries: what one origin names, another's packages depend on (libcuda1, on Debian).
     names = (*row.modules(flavour), *row.fabric_manager)
-    return tuple(name for server in ("", "-server") for name in _fill_in(names, words | {"server": server}, host))
+    return tuple(name for server in ("", "-server") for name in _fill_in(names, words | {"server": server}, kernels))
 
 
 def _is_of_another_branch(name: str, choice: Choice) -> bool:
+    if name.startswith("linux-") and not re.fullmatch(PREBUILT, name):
+        return False
     found = re.search(r"-(\d{3})(-|$)", name)
     return name.startswith("nvidia-driver-pinning-") or bool(found and found[1] != choice.branch.branch)
 
@@ -122,17 +130,28 @@ def _is_other_build(name: str, choice: Choice) -> bool:
     return not choice.row.prebuilt or ("-open-" in name) != (choice.flavour is ModuleFlavour.OPEN)
 
 
-def kernel_flavour(host: Host, catalogue: Catalogue) -> str:
-    """The kernel's kind as package names have it.
+def kernel_flavours(host: Host, catalogue: Catalogue) -> tuple[str, ...]:
+    """The kernels' kinds as package names have them.
 
-    Debian: `cloud-amd64` of 6.12.57+deb13-cloud-amd64. Ubuntu: `generic` of 6.8.0-45-generic, and
-    `generic-hwe-24.04` where the series is not the release's first.
+    Debian: `cloud-amd64` of 6.12.57+deb13-cloud-amd64. Ubuntu: those of the installed metapackages, by
+    ubuntu-drivers-common's rule; without any, `generic` of 6.8.0-45-generic, and `generic-hwe-24.04` where the
+    series is not the release's first.
     """
-    running = host.kernel.running
+    images = [name for name in kernel_packages(host) if name.startswith("linux-image-")]
+    if host.os.id == "ubuntu" and images:
+        # The kernel is the same, with fewer modules of its own.
+        kinds = [name.removeprefix("linux-image-").replace("virtual", "generic") for name in images]
+    else:
+        kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
+        kinds = [_flavour_of(kernel, host, catalogue) for kernel in kernels]
+    return tuple(dict.fromkeys(kinds))
+
+
+def _flavour_of(kernel: str, host: Host, catalogue: Catalogue) -> str:
     if host.os.id != "ubuntu":
-        found = re.search(r"-((?:cloud-|rt-)?[a-z0-9]+)$", running)
+        found = re.search(r"-((?:cloud-|rt-)?[a-z0-9]+)$", kernel)
         return found[1] if found else host.os.package_architecture or ""
-    version, _, rest = running.partition("-")
+    version, _, rest = kernel.partition("-")
     flavour = rest.partition("-")[2]
     first = {row.version: row.first_kernel for row in catalogue.ubuntu}.get(host.os.version)
     is_first_series = ".".join(version.split(".")[:2]) == first
@@ -141,8 +160,7 @@ def kernel_flavour(host: Host, catalogue: Catalogue) -> str:
 
 def kernel_packages(host: Host) -> tuple[str, ...]:
     """Ubuntu's installed kernel metapackages. A prebuilt module is for one kernel: both move together or not at all."""
-    pattern = r"linux-(image-|headers-)?[a-z][a-z0-9]*(-64k)?(-hwe-\d\d\.\d\d|-lts-\d\d\.\d\d)?"
-    return tuple(name for name, _ in host.packages.installed if re.fullmatch(pattern, name))
+    return tuple(name for name, _ in host.packages.installed if re.fullmatch(KERNEL_PACKAGES, name))
 
 
 def _preferences(row: DriverPackages) -> str:
