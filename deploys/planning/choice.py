@@ -15,7 +15,10 @@ from deploys.planning.settings import Settings
 from facts.model import Host, ModuleFlavour
 
 # The display driver, in every distribution's words.
-DISPLAY_PACKAGES = r"nvidia-driver(-open|-\d{3}(-server)?(-open)?)?|xserver-xorg-video-nvidia.*|xorg-x11-drv-nvidia"
+DISPLAY_PACKAGES = (
+    r"nvidia-driver(-open|-\d{3}(-server)?(-open)?)?|nvidia-linux-grid-\d{3}"
+    r"|xserver-xorg-video-nvidia.*|xorg-x11-drv-nvidia"
+)
 RANK = {"lts": 3, "production": 2, "new-feature": 1, "ended": 0}
 
 

@@ -32,20 +32,26 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
     note = _not_ours(host) or _integrated(host, catalogue)
     if note:
         return DriverPlan(notes=(note,))
-    if host.driver.run_file_installer:
+    virtual = refuse_vgpu(host, catalogue) if settings.nvidia_driver == "present" else None
+    # A virtual GPU's guest driver may come so, and no package could take its place.
+    if host.driver.run_file_installer and not virtual:
         return _without_runfile(settings, host, catalogue)
     if settings.nvidia_driver == "absent":
         return _remove(settings, host)
     version = installed_version(host)
-    refusal = refuse_vgpu(host, catalogue) if version is None else None
-    gpus = refusal or find_gpus(host, catalogue)
+    gpus = (virtual if version is None else None) or find_gpus(host, catalogue)
     if isinstance(gpus, Refusal):
         return DriverPlan(refusal=gpus)
     if version is None:
-        return _install(settings, host, catalogue, gpus)
+        planned = _install(settings, host, catalogue, gpus)
+        refusal = _refuse_foreign(host, catalogue, "its kernel module or its library is missing")
+        return DriverPlan(refusal=refusal) if refusal and not planned.refusal else planned
     reason = why_change(settings, host, gpus, catalogue, version=version)
     if reason is None and not update:
         return _keep(settings, host, catalogue, version)
+    if virtual:
+        seen = f"{reason or 'an update was asked for'}; {virtual.seen}"
+        return DriverPlan(refusal=replace(virtual, seen=seen))
     return _change(settings, host, catalogue, gpus, reason=reason, version=version)
 
 

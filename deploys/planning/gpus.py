@@ -78,7 +78,7 @@ def refuse_vgpu(host: Host, catalogue: Catalogue) -> Refusal | None:
         "the GPU is a virtual one (NVIDIA vGPU), and its guest driver is in no public repository",
         ", ".join(f"{gpu.device:#06x} at {gpu.address} with subsystem {gpu.subsystem}" for gpu in virtual),
         "install the vGPU guest driver of the hypervisor's vGPU release, from NVIDIA's licensing portal or your cloud; "
-        "a later run keeps it",
+        "a later run keeps it, where the settings nvidia_driver_… leave it as it is",
     )
 
 
