@@ -48,12 +48,7 @@ def choose_driver(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gp
         return refusal
     served = [branch for branch in catalogue.branch if gpus.are_served_by(branch.branch)]
     if not served:
-        return Refusal(
-            Area.DRIVER,
-            "no supported driver branch serves these GPUs",
-            str(gpus),
-            "use a newer GPU; NVIDIA has ended the branches that drove these",
-        )
+        return _refuse_generations(catalogue, gpus)
     rows = rows_of(host, catalogue)
     if not rows:
         return _refuse_distribution(host)
@@ -71,7 +66,7 @@ def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
     """Whether a driver of this version is what the setting nvidia_driver_branch wishes for."""
     branch = version.split(".")[0]
     kinds = {row.branch: row.kind for row in catalogue.branch}
-    return wish in ("auto", branch, version, kinds.get(branch))
+    return wish in ("auto", branch, kinds.get(branch)) or f"{version}.".startswith(f"{wish}.")
 
 
 def describe_branch(branch: Branch) -> str:
@@ -195,6 +190,19 @@ def _refuse_modules(settings: Settings, gpus: Gpus) -> Refusal | None:
     return None
 
 
+def _refuse_generations(catalogue: Catalogue, gpus: Gpus) -> Refusal:
+    """No branch has them all: each alone may have one."""
+    names = [branch.branch for branch in catalogue.branch]
+    left_out = [row for _, row in gpus.rows if not any(row.is_served_by(name) for name in names)]
+    if left_out:
+        brief = "no supported driver branch serves these GPUs"
+        remedy = "use a newer GPU; NVIDIA has ended the branches that drove these"
+    else:
+        brief = "no one driver branch serves these GPUs together: one is too old for those that drive another"
+        remedy = "take the oldest of them out of the machine"
+    return Refusal(Area.DRIVER, brief, str(gpus), remedy)
+
+
 def _refuse_distribution(host: Host) -> Refusal:
     return Refusal(
         Area.DRIVER,
@@ -226,7 +234,8 @@ def _refuse_wish(settings: Settings, host: Host, catalogue: Catalogue, served: l
     wished = [] if source == "auto" else [f"nvidia_driver_source is {source}"]
     wished += [] if modules == "auto" else [f"nvidia_driver_modules is {modules}"]
     ways = ["set nvidia_driver_branch to one of those branches" if here else "use a release that packages one"]
-    ways += ["leave these settings at auto" if wished else "leave it at auto"]
+    if wished or wish != "auto":
+        ways += ["leave these settings at auto" if wished else "leave it at auto"]
     return Refusal(
         Area.DRIVER,
         f"driver {wish} cannot be had for these GPUs on this system",
