@@ -205,3 +205,50 @@ def needs_something(plan: Plan) -> bool:
     files = plan.sshd.drop_in or plan.daemon.text
     steps = plan.docker.start or plan.images.pull or (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
     return bool(packages or files or steps or plan.repositories)
+
+
+# id-version: codename, name and kernel as the release came with it, and the package manager.
+RELEASES = {
+    "debian-12": ("bookworm", "Debian GNU/Linux 12 (bookworm)", "6.1.0-41-amd64", "apt"),
+    "debian-13": ("trixie", "Debian GNU/Linux 13 (trixie)", "6.12.57+deb13-amd64", "apt"),
+    "ubuntu-22.04": ("jammy", "Ubuntu 22.04.5 LTS", "5.15.0-151-generic", "apt"),
+    "ubuntu-24.04": ("noble", "Ubuntu 24.04.3 LTS", "6.8.0-45-generic", "apt"),
+    "ubuntu-26.04": ("resolute", "Ubuntu 26.04 LTS", "7.0.0-14-generic", "apt"),
+    "rhel-8.10": ("", "Red Hat Enterprise Linux 8.10 (Ootpa)", "4.18.0-553.el8_10.x86_64", "dnf"),
+    "rhel-9.6": ("", "Red Hat Enterprise Linux 9.6 (Plow)", "5.14.0-570.12.1.el9_6.x86_64", "dnf"),
+    "rhel-10.0": ("", "Red Hat Enterprise Linux 10.0 (Coughlan)", "6.12.0-55.9.1.el10_0.x86_64", "dnf"),
+    "rocky-8.10": ("", "Rocky Linux 8.10 (Green Obsidian)", "4.18.0-553.el8_10.x86_64", "dnf"),
+    "rocky-9.6": ("", "Rocky Linux 9.6 (Blue Onyx)", "5.14.0-570.12.1.el9_6.x86_64", "dnf"),
+    "rocky-10.0": ("", "Rocky Linux 10.0 (Red Quartz)", "6.12.0-55.9.1.el10_0.x86_64", "dnf"),
+    "almalinux-8.10": ("", "AlmaLinux 8.10 (Cerulean Leopard)", "4.18.0-553.el8_10.x86_64", "dnf"),
+    "almalinux-9.6": ("", "AlmaLinux 9.6 (Sage Margay)", "5.14.0-570.12.1.el9_6.x86_64", "dnf"),
+    "almalinux-10.0": ("", "AlmaLinux 10.0 (Purple Lion)", "6.12.0-55.9.1.el10_0.x86_64", "dnf"),
+}
+
+
+def on(release: str, *, arm: bool = False, kernel: str = "", next_boot: str = "", packages: str = "") -> Host:
+    """The bare server with this release, on x86_64 or as an arm64 server, with these packages installed.
+
+    ``release`` is a key of RELEASES, or any other id-version, which no row is for.
+    """
+    codename, name, default, manager = RELEASES.get(release, ("", release, "6.12.0-1-generic", "apt"))
+    if arm:
+        default = default.replace("amd64", "arm64").replace("x86_64", "aarch64")
+    machine = "aarch64" if arm else "x86_64"
+    kind = PlatformKind.ARM64_SERVER if arm else PlatformKind.X86_64
+    kernel = kernel or default
+    found_id, _, version = release.partition("-")
+    architecture = {"apt": "arm64" if arm else "amd64"}.get(manager)
+    debian = SourceFile("/etc/apt/sources.list", f"deb http://debian.lab/debian {codename} main\n")
+    return replace(
+        BARE,
+        platform=Platform(kind, (f"uname -m says {machine}",), machine),
+        os=Os(found_id, version, codename, name, architecture),
+        kernel=Kernel(kernel, next_boot or kernel, ()),
+        packages=replace(
+            BARE.packages,
+            manager=manager,
+            installed=tuple((package, "1") for package in packages.split()),
+            sources=(debian,) if found_id == "debian" else (),
+        ),
+    )
