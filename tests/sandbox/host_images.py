@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.sandbox.base_image import base_image
-from tests.sandbox.engine import LABEL, PREFIX, commit_image
-from tests.sandbox.gpu_stub import Device
+from tests.sandbox.engine import LABEL, PREFIX, commit_image, label_of
+from tests.sandbox.gpu_stub import Device, build_stubs
 from tests.sandbox.repository import build_package, packages_index
 from tests.sandbox.rpm_standins import RELEASES, system_repository_files
 from tests.sandbox.standins import jetson_packages, kernel_packages, template
 from tests.sandbox.state import FOLDER, SSH_KEY
+from tests.sandbox.vendors import IMAGE as VENDORS_IMAGE
 from tests.sandbox.vendors import JETSON_FOLDER
 
 TEMPLATES = Path(__file__).parent / "files"
@@ -38,6 +39,7 @@ KINDS = {
         Kind("server", "trixie", "root", False, A100),
         Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
         Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
+        Kind("debian", "bookworm", "root", False, A100, on_demand=True),
         Kind("rocky", "dnf", "root", False, A100, on_demand=True),
         Kind("rocky10", "dnf", "root", False, A100, on_demand=True),
     )
@@ -47,6 +49,14 @@ KINDS = {
 def image_of(kind: Kind) -> str:
     """Name of the host image of ``kind``."""
     return f"{PREFIX}-image:{kind.name}"
+
+
+def ensure_host_image(kind: Kind) -> None:
+    """Make the host image of ``kind`` unless one stands that was made with the recipes of the vendors' image."""
+    inputs = label_of(VENDORS_IMAGE, f"{LABEL}.inputs")
+    if label_of(image_of(kind), f"{LABEL}.inputs") != inputs:
+        build_stubs(FOLDER / "libcuda" / kind.name, kind.device)
+        build_host_image(kind, inputs)
 
 
 def build_host_image(kind: Kind, inputs: str) -> None:

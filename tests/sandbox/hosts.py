@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.sandbox.engine import LABEL, PREFIX, docker, remove_container, run, wait_until
 from tests.sandbox.enterprise_linux import ensure_image
 from tests.sandbox.errors import SandboxError
-from tests.sandbox.host_images import KINDS, Kind, image_of
+from tests.sandbox.host_images import KINDS, Kind, ensure_host_image, image_of
+from tests.sandbox.rpm_standins import RELEASES
 from tests.sandbox.state import (
     CHECKOUT,
     FOLDER,
@@ -35,8 +36,10 @@ def start_host(kind_name: str, name: str) -> RunningHost:
     with locked():
         state = read_state()
         kind = _find_kind(kind_name)
-        if kind.on_demand:
+        if kind.name in RELEASES:
             state = ensure_image(kind, state)
+        elif kind.on_demand:
+            ensure_host_image(kind)
         _remove(name)
         host = RunningHost(name, kind.name, _address(state, name), kind.user, _password_file(kind, name))
         _run_container(host, kind, state)

@@ -87,7 +87,7 @@ def test_what_the_driver_requires_can_be_had(kind: str) -> None:
 
 def test_hosts_of_enterprise_linux_are_not_started_by_up() -> None:
     on_demand = {name for name, kind in KINDS.items() if kind.on_demand}
-    assert on_demand == set(RELEASES)
+    assert set(RELEASES) <= on_demand
     assert not on_demand.intersection(FLEET)
     assert on_demand <= set(WISHES)
     assert {release.major for release in RELEASES.values()} == set(KEY_FILES)
