@@ -8,8 +8,12 @@ loaded_version() {
   cat /sys/module/nvidia/version 2>/dev/null
 }
 
-# run_services: those that ran before, and those that are wished.
+# run_services: those that ran before, those that are wished, and those that run at every boot: one that does not start on
+# the old module has failed since the packages were changed.
 run_services() {
+  for unit in nvidia-persistenced nvidia-fabricmanager; do
+    systemctl is-enabled --quiet "$unit" 2>/dev/null && stopped="$stopped $unit"
+  done
   for unit in $stopped $services; do
     systemctl start "$unit" >"$log" 2>&1 || fail "driver: $unit does not start" "$(short "$log")" \
       "look at journalctl -u $unit on the host"

@@ -61,6 +61,13 @@ def test_modules_are_unloaded_and_the_new_ones_loaded(host: Place) -> None:
     assert set(done_to(host, "start")) == {"nvidia-persistenced", "nvidia-fabricmanager"}
 
 
+def test_daemon_that_is_enabled_and_had_failed_runs_afterwards(host: Place) -> None:
+    host.stand_in("systemctl", f'[ "$1" != is-active ] || exit 3\n{SYSTEMCTL}')
+    (host.root / "enabled").touch()
+    assert reload(host, services="").status == 0
+    assert done_to(host, "start") == ["nvidia-persistenced", "nvidia-fabricmanager"]
+
+
 def test_the_second_time_nothing_is_unloaded(host: Place) -> None:
     assert [reload(host).status for _ in range(2)] == [0, 0]
     assert len(host.calls("rmmod")) == 3
