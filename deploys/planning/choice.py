@@ -73,7 +73,8 @@ def describe_branch(branch: Branch) -> str:
     """What kind of branch it is, and how long NVIDIA mends it."""
     kind = {"lts": "long-term support", "new-feature": "new-feature"}.get(branch.kind, "production")
     if branch.kind == "ended":
-        return f"a branch that NVIDIA has ended (since {branch.supported_until or 'long'}): no fixes any more"
+        since = branch.supported_until or "long ago"
+        return f"a branch that NVIDIA has ended (since {since}): it mends nothing in it any more"
     return f"{kind} branch" + (f", supported until {branch.supported_until}" if branch.supported_until else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from deploys.planning.catalogue import Catalogue
@@ -16,7 +17,7 @@ from deploys.planning.installed import (
     why_change,
 )
 from deploys.planning.obstacles import refuse_packages
-from deploys.planning.records import Area, DriverPlan, Note, Refusal
+from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.secure_boot import is_loadable, wait_for_key
 from deploys.planning.settings import Settings
 from facts.model import Driver, Host, PlatformKind
@@ -145,7 +146,7 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
         security_floor=choice.branch.security_floor,
         bulletin=choice.branch.bulletin,
         reboot_due=_is_another_loaded(host.driver, choice.branch.branch),
-        notes=(*_why(settings, choice, gpus, host), *_around(host)),
+        notes=(*_why(settings, choice, gpus, host), *_around(host), *_components(choice, repository)),
     )
 
 
@@ -253,6 +254,13 @@ def _why(settings: Settings, choice: Choice, gpus: Gpus, host: Host) -> tuple[No
     if owners:
         notes.append(Note("a reboot will be due", f"{', '.join(owners)} owns the GPU until then"))
     return tuple(notes)
+
+
+def _components(choice: Choice, repository: Repository | None) -> tuple[Note, ...]:
+    if not (choice.row.components and repository):
+        return ()
+    added = re.findall(r"(?m)^Components: (.*)$", repository.source)
+    return (Note(f"adds {added[0] if added else 'components'} to the package sources", "the driver is in them"),)
 
 
 def _around(host: Host) -> tuple[Note, ...]:
