@@ -54,7 +54,7 @@ def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPla
         first=first,
         packages=packages,
         remove=remove,
-        allowed=tuple(name for name, _ in host.driver.packages if name not in (*packages, *remove)),
+        allowed=tuple(name for name, _ in host.driver.packages if name not in (*first, *packages, *remove)),
         hold=(*held, *modules) if row.prebuilt else (),
         services=("nvidia-persistenced", *(("nvidia-fabricmanager",) if fabric else ())),
         same_version=fabric,
