@@ -91,7 +91,9 @@ def _without_runfile(settings: Settings, host: Host, catalogue: Catalogue) -> Dr
         host.driver, run_file_installer=False, disk_version=None, next_boot_version=None, library_version=None
     )
     planned = plan_driver(settings, replace(host, driver=left), catalogue)
-    in_the_way = planned.refusal or _refuse_session(host) or _refuse_users(settings, host)
+    if planned.refusal:
+        return planned
+    in_the_way = _refuse_session(host) or _refuse_users(settings, host)
     if in_the_way:
         return DriverPlan(refusal=in_the_way)
     note = Note("uninstalls the driver of NVIDIA's .run installer", "nvidia_driver_runfile is uninstall")
@@ -155,7 +157,9 @@ def _change(
 ) -> DriverPlan:
     """Another branch, other modules, another origin, a repair; without a reason: an update within the branch."""
     refusal = _refuse_foreign(host, catalogue, reason or "an update was asked for")
-    planned = _install(settings if reason else _as_installed(settings, host, version), host, catalogue, gpus)
+    planned = _install(_as_installed(settings, host, version), host, catalogue, gpus)
+    if planned.refusal and reason:
+        planned = _install(settings, host, catalogue, gpus)
     if planned.refusal and not refusal and reason:
         refusal = replace(planned.refusal, seen=f"{reason}; {planned.refusal.seen}")
     refusal = refusal or planned.refusal or _refuse_users(settings, host)
@@ -170,12 +174,14 @@ def _change(
 
 
 def _as_installed(settings: Settings, host: Host, version: str) -> Settings:
-    """The settings with what is installed wished for, where they leave it open."""
-    branch = settings.nvidia_driver_branch if "." in settings.nvidia_driver_branch else version.split(".")[0]
-    source = installed_origin(host) or settings.nvidia_driver_source
-    modules = host.driver.disk_flavour or settings.nvidia_driver_modules
-    wishes = {"nvidia_driver_branch": branch, "nvidia_driver_source": source, "nvidia_driver_modules": str(modules)}
-    return settings.model_copy(update=wishes)
+    """The settings with what is installed wished for, where they leave it open: a repair changes nothing else."""
+    found = {
+        "nvidia_driver_branch": version.split(".")[0],
+        "nvidia_driver_source": installed_origin(host),
+        "nvidia_driver_modules": host.driver.disk_flavour,
+    }
+    open_ones = {name: str(value) for name, value in found.items() if value and getattr(settings, name) == "auto"}
+    return settings.model_copy(update=open_ones)
 
 
 def _remove(settings: Settings, host: Host) -> DriverPlan:

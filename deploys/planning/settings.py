@@ -46,8 +46,8 @@ class Settings(BaseModel):
     )
     nvidia_driver_source: Literal["auto", "distribution", "nvidia"] = Field(
         default="auto",
-        description="Where a driver comes from: the distribution's archive or NVIDIA's repository. auto: Ubuntu's "
-        "archive where it has the branch, else NVIDIA's.",
+        description="Where a driver comes from: the distribution's archive or NVIDIA's repository. auto: that of the "
+        "installed one, else Ubuntu's archive where it has the branch, else NVIDIA's.",
     )
     nvidia_driver_usage: Literal["auto", "compute", "desktop"] = Field(
         default="auto",

@@ -32,4 +32,5 @@ def test_a_change_keeps_the_display_driver_that_is_there() -> None:
     found = plan(with_packages(host, "nvidia-driver-580-open"), Settings(nvidia_driver_branch="595"))
     assert "nvidia-driver-595-open" in found.packages
     assert found.remove == ("nvidia-driver-580-open",)
-    assert plan(host, Settings(nvidia_driver_branch="595")).packages[1] == "nvidia-headless-no-dkms-595-open"
+    compute = plan(with_packages(host, "nvidia-utils-580"), Settings(nvidia_driver_branch="595"))
+    assert compute.packages[1] == "nvidia-headless-no-dkms-595-open"
