@@ -252,3 +252,19 @@ def on(release: str, *, arm: bool = False, kernel: str = "", next_boot: str = ""
             sources=(debian,) if found_id == "debian" else (),
         ),
     )
+
+
+def with_driver(host: Host, version: str, names: str, *, flavour: ModuleFlavour = ModuleFlavour.OPEN) -> Host:
+    """The host with these driver packages of a version, the module loaded and on disk, and the library."""
+    upstream = version.rpartition(":")[2].split("-")[0]
+    driver = replace(
+        DRIVER_580,
+        loaded_version=upstream,
+        disk_version=upstream,
+        next_boot_version=upstream,
+        library_version=upstream,
+        loaded_flavour=flavour,
+        disk_flavour=flavour,
+        packages=tuple((name, version) for name in sorted(names.split())),
+    )
+    return replace(host, driver=driver, gpus=tuple(replace(one, bound_driver="nvidia") for one in host.gpus or ()))
