@@ -114,9 +114,13 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
         )
     if driver.disk_flavour and plan.driver.flavour not in (None, driver.disk_flavour):
         text = f"{plan.driver.flavour} modules were planned, {driver.disk_flavour} ones are there"
-        return _bad(Area.DRIVER, text, "see which of the nvidia-kernel packages is installed")
+        return _bad(Area.DRIVER, text, "see which of the nvidia-kernel or kmod-nvidia packages is installed")
     if module != plan.driver.release and not module.startswith(f"{plan.driver.release}."):
-        return _bad(Area.DRIVER, f"{plan.driver.release} was planned, {module} is there", "see apt-cache policy")
+        return _bad(
+            Area.DRIVER,
+            f"{plan.driver.release} was planned, {module} is there",
+            "apt-cache policy or dnf repoquery says what is to be had",
+        )
     if module != driver.library_version:
         text = f"module {module} and library {driver.library_version} differ"
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")

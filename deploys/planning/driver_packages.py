@@ -46,7 +46,8 @@ def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPla
     programs = _fill_in(row.desktop if choice.usage == "desktop" else row.compute, words, kernels)
     held = kernel_packages(host) if row.prebuilt else ()
     packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, kernels), *fabric, *held)))
-    first = _fill_in(row.first, words, kernels)
+    # EPEL on RHEL is its owner's to set up (see refuse_needs).
+    first = _fill_in(row.first, words, kernels) if host.os.id != "rhel" else ()
     remove = _remove(choice, host, catalogue, (*packages, *first))
     stream = row.stream_open if choice.flavour is ModuleFlavour.OPEN else row.stream_proprietary
     return DriverPlan(
@@ -80,8 +81,12 @@ def _takes_server_build(host: Host) -> bool:
 
 def _kernel_words(host: Host, catalogue: Catalogue) -> list[dict[str, str]]:
     """What `{kernel}` and `{flavour}` stand for: the running and the next-boot kernel, and every kind of them."""
-    kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
-    return [{"kernel": one, "flavour": kind} for one in kernels for kind in kernel_flavours(host, catalogue)]
+    following = host.kernel.next_boot or host.kernel.running
+    return [
+        {"kernel": one, "next_kernel": following, "flavour": kind}
+        for one in (host.kernel.running, following)
+        for kind in kernel_flavours(host, catalogue)
+    ]
 
 
 def _fill_in(names: tuple[str, ...], words: dict[str, str], kernels: list[dict[str, str]]) -> tuple[str, ...]:

@@ -64,14 +64,14 @@ installed_of() {
 }
 
 # transact OUTPUT OPTION...: what $RUN/commands says, as one transaction. The shell of dnf goes on after a command that
-# failed, and its exit status does not tell. It does not heed version locks: they are left out explicitly, and check_locks
-# looks after those of others.
+# failed, and its exit status does not tell. Version locks are left out explicitly: the caller looks after those of others.
+# To enable another stream is to switch to it; "module switch-to" would bring the newest of it besides.
 transact() {
   to=$1
   shift
   wait_for_locks
   dnf --disableplugin=versionlock --setopt=install_weak_deps=False --setopt=clean_requirements_on_remove=False \
-    "$@" shell "$RUN/commands" >"$to" 2>&1
+    --setopt=module_stream_switch=True "$@" shell "$RUN/commands" >"$to" 2>&1
   done_with=$?
   if grep -qE '^(Error|Problem)' "$to"; then return 1; fi
   [ "$done_with" = 0 ] || grep -qx 'Operation aborted.' "$to"
@@ -82,9 +82,9 @@ reason() {
   grep -A 2 -E '^(Error|Problem)' "$1" | grep -v '^All matches' | head -n 6 | tr -s ' \n' ' ' | cut -c 1-600
 }
 
-# look_ahead OUTPUT: what the transaction would do, into OUTPUT; nothing is changed. False where it cannot be done.
+# look_ahead OUTPUT OPTION...: what the transaction would do, into OUTPUT; nothing is changed. False where it cannot be done.
 look_ahead() {
-  transact "$1" --assumeno
+  transact "$@" --assumeno
 }
 
 # chosen_in OUTPUT KIND...: the packages of a transaction's table under these headings (Installing, Upgrading, Removing …),

@@ -80,7 +80,7 @@ name_packages() {
 
 write_commands() {
   {
-    [ -z "$stream" ] || [ "$stream" = "$(enabled_stream)" ] || echo "module switch-to nvidia-driver:$stream"
+    [ -z "$stream" ] || [ "$stream" = "$(enabled_stream)" ] || echo "module enable nvidia-driver:$stream"
     for package in $(installed_of $remove); do echo "remove $package"; done
     echo "install $wanted"
   } >"$RUN/commands"

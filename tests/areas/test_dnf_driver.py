@@ -187,10 +187,10 @@ def test_other_modules_replace_the_old_ones_in_the_same_transaction(host: Place)
 @pytest.mark.parametrize(
     ("enabled", "wish", "commands"),
     [
-        ("", "580-open", ["module switch-to nvidia-driver:580-open"]),
-        ("open-dkms", "580-open", ["module switch-to nvidia-driver:580-open"]),
+        ("", "580-open", ["module enable nvidia-driver:580-open"]),
+        ("open-dkms", "580-open", ["module enable nvidia-driver:580-open"]),
         ("580-open", "580-open", []),
-        ("", "595-open open-dkms", ["module switch-to nvidia-driver:open-dkms"]),
+        ("", "595-open open-dkms", ["module enable nvidia-driver:open-dkms"]),
     ],
 )
 def test_stream_is_switched_in_the_same_transaction(host: Place, enabled: str, wish: str, commands: list[str]) -> None:
@@ -244,6 +244,14 @@ Dependencies resolved.
 Nothing to do.
 Complete!
 """
+
+
+def test_the_look_ahead_is_what_is_done(host: Place) -> None:
+    """With the same options: what dnf may erase, switch and leave out."""
+    assert install(host, {"stream": "580-open"}).status == 0
+    look, done = (call for call in host.calls("dnf") if " shell " in call)
+    assert look.replace("--assumeno", "--assumeyes") == done
+    assert "--allowerasing" in done
 
 
 @pytest.mark.parametrize("file", ["choice", "said"])

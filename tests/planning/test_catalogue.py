@@ -56,7 +56,8 @@ def test_a_branch_is_known_once_per_release_and_origin(catalogue: Catalogue) -> 
 
 
 def test_package_names_are_names_once_filled_in(catalogue: Catalogue) -> None:
-    words = {"branch": "580", "release": "580.95.05", "kernel": "6.8.0-45-generic", "flavour": "generic"}
+    kernel = "6.8.0-45-generic"
+    words = {"branch": "580", "release": "580.95.05", "kernel": kernel, "next_kernel": kernel, "flavour": "generic"}
     for row in catalogue.packages:
         for name in (*row.first, row.lead, *row.build, *row.open, *row.proprietary, *row.compute, *row.desktop):
             assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name.format_map(words | {"open": "-open", "server": ""})), name
