@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from deploys.planning.catalogue import Branch, Catalogue, DriverPackages
@@ -121,7 +121,7 @@ def _refuse_kernel(choice: Choice, host: Host) -> Refusal:
         Area.DRIVER,
         f"driver {choice.branch.branch} of this archive does not build for this kernel",
         f"kernel {_kernel_too_new(choice.row, host)}; it is known to fail from {choice.row.unbuildable_from} on",
-        'set nvidia_driver_source = "nvidia", or leave it at auto; or boot an older kernel',
+        "leave nvidia_driver_source and nvidia_driver_branch at auto; or boot an older kernel",
     )
 
 
@@ -217,42 +217,58 @@ def _refuse_distribution(host: Host) -> Refusal:
 
 def _refuse_wish(settings: Settings, host: Host, catalogue: Catalogue, served: list[Branch], gpus: Gpus) -> Refusal:
     """No candidate: name what there is, and the smallest change of the settings that would do."""
+    wish, source, modules = settings.nvidia_driver_branch, settings.nvidia_driver_source, settings.nvidia_driver_modules
     rows = rows_of(host, catalogue)
     ranked = sorted(served, key=lambda branch: (RANK[branch.kind], int(branch.branch)), reverse=True)
-    here = [branch for branch in ranked if any(branch.branch in row.branches for row in rows)]
-    names = ", ".join(f"{branch.branch} ({branch.kind})" for branch in here) or "none"
-    seen = f"{gpus}; branches that drive them and are packaged here: {names}"
-    wish, source, modules = settings.nvidia_driver_branch, settings.nvidia_driver_source, settings.nvidia_driver_modules
     if wish == "auto" and all(branch.kind == "ended" for branch in served):
-        return _refuse_ended(catalogue, ranked[0], here, seen)
+        return _refuse_ended(catalogue, ranked, rows, gpus)
     if "." in wish and source == "distribution":
-        return Refusal(
-            Area.DRIVER,
-            "an exact driver version cannot be had from this system's archive",
-            f"nvidia_driver_branch is {wish}; the archive has its newest of a branch only",
-            f'set nvidia_driver_branch = "{wish.split(".")[0]}", or nvidia_driver_source = "nvidia"',
-        )
+        return _refuse_exact(wish, rows)
     wished = [] if source == "auto" else [f"nvidia_driver_source is {source}"]
     wished += [] if modules == "auto" else [f"nvidia_driver_modules is {modules}"]
-    ways = ["set nvidia_driver_branch to one of those branches" if here else "use a release that packages one"]
-    if wished or wish != "auto":
-        ways += ["leave these settings at auto" if wished else "leave it at auto"]
+    here = _packaged([row for row in rows if source in ("auto", row.origin)], ranked)
+    ways = ["set nvidia_driver_branch to one of those branches"] if here and wish != "auto" else []
+    ways += ["leave these settings at auto"] if wished else ["leave it at auto"] if ways else []
+    none = "no driver can be had" if wish == "auto" else f"driver {wish} cannot be had"
     return Refusal(
         Area.DRIVER,
-        f"driver {wish} cannot be had for these GPUs on this system",
-        "; ".join([seen, *wished]),
-        ", or ".join(ways),
+        f"{none} for these GPUs on this system",
+        "; ".join([_name_packaged(gpus, here), *wished]),
+        ", or ".join(ways) or "use a release that packages one",
     )
 
 
-def _refuse_ended(catalogue: Catalogue, newest: Branch, here: list[Branch], seen: str) -> Refusal:
+def _packaged(rows: Iterable[DriverPackages], branches: list[Branch]) -> list[Branch]:
+    names = {name for row in rows for name in row.branches}
+    return [branch for branch in branches if branch.branch in names]
+
+
+def _name_packaged(gpus: Gpus, here: list[Branch]) -> str:
+    names = ", ".join(f"{branch.branch} ({branch.kind})" for branch in here) or "none"
+    return f"{gpus}; branches that drive them and are packaged here: {names}"
+
+
+def _refuse_exact(wish: str, rows: tuple[DriverPackages, ...]) -> Refusal:
+    branch = wish.split(".")[0]
+    has_branch = any(row.origin == "distribution" and branch in row.branches for row in rows)
+    return Refusal(
+        Area.DRIVER,
+        "an exact driver version cannot be had from this system's archive",
+        f"nvidia_driver_branch is {wish}; the archive has its newest of a branch only",
+        (f'set nvidia_driver_branch = "{branch}", or ' if has_branch else "set ") + 'nvidia_driver_source = "nvidia"',
+    )
+
+
+def _refuse_ended(catalogue: Catalogue, ranked: list[Branch], rows: tuple[DriverPackages, ...], gpus: Gpus) -> Refusal:
     """GPUs whose last branch NVIDIA has ended: it is there for those who ask for it by number."""
-    brief = "no supported driver branch serves these GPUs"
+    newest, here = ranked[0], _packaged(rows, ranked)
+    brief, seen = "no supported driver branch serves these GPUs", _name_packaged(gpus, here)
     since = f"NVIDIA mends nothing in it any more (since {newest.supported_until})"
     if here:
         remedy = f'set nvidia_driver_branch = "{here[0].branch}" to have it all the same, knowing that {since}'
         return Refusal(Area.DRIVER, brief, seen, remedy)
-    rows = [row for row in catalogue.packages if newest.branch in row.branches]
-    systems = sorted({name for row in rows for name in row.distributions})
+    systems = sorted(
+        {name for row in catalogue.packages if newest.branch in row.branches for name in row.distributions}
+    )
     remedy = f"use a newer GPU, or one of {', '.join(systems)}, which package branch {newest.branch}, though {since}"
     return Refusal(Area.DRIVER, brief, seen, remedy)

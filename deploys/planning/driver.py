@@ -45,7 +45,8 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
         return DriverPlan(refusal=gpus)
     if version is None:
         planned = _install(settings, host, catalogue, gpus)
-        refusal = _refuse_foreign(host, catalogue, "its kernel module or its library is missing")
+        missing = "its kernel module or its library is missing"
+        refusal = _refuse_foreign(host, catalogue, missing) or _refuse_users(settings, host)
         return DriverPlan(refusal=refusal) if refusal and not planned.refusal else planned
     reason = why_change(settings, host, gpus, catalogue, version=version)
     if reason is None and not update:

@@ -194,8 +194,8 @@ def refuse_needs(choice: Choice, host: Host) -> Refusal | None:
         return Refusal(
             Area.DRIVER,
             "this machine has NVSwitches, and this origin has no fabric manager for them",
-            f"{len(host.nvswitches)} NVSwitches; no nvidia-fabricmanager of {choice.branch.branch} in the archive",
-            'set nvidia_driver_source = "nvidia"',
+            f"NVSwitches: {len(host.nvswitches)}; no nvidia-fabricmanager of {choice.branch.branch} in the archive",
+            "leave nvidia_driver_source and nvidia_driver_branch at auto",
         )
     if host.os.id != "rhel" or {"dkms", "epel-release"} & dict(host.packages.installed).keys():
         return None

@@ -56,7 +56,7 @@ def refuse_packages(host: Host, area: Area, managers: tuple[str, ...] = ("apt",)
             area,
             f"packages are only installed with {' or '.join(managers)} so far",
             f"{host.os.pretty_name or 'unknown system'}, package manager {host.packages.manager or 'unknown'}",
-            "install what is missing by hand (a later run keeps it), or use Debian 12/13 or Ubuntu 22.04/24.04/26.04",
+            "install what is missing by hand (a later run keeps it), or use a system that the README lists",
         )
     if host.packages.half_configured:
         return Refusal(
@@ -75,6 +75,6 @@ def refuse_init(host: Host, area: Area) -> Refusal | None:
             area,
             "services cannot be started here",
             f"PID 1 is {host.init or 'unknown'}, not systemd",
-            "on WSL, write [boot] systemd=true into /etc/wsl.conf, then run wsl --shutdown in Windows",
+            "boot the host with systemd; on WSL, write [boot] systemd=true into /etc/wsl.conf, then wsl --shutdown",
         )
     return None
