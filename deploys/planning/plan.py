@@ -128,9 +128,11 @@ def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_contr
     if not may_be_due:
         return RebootPlan()
     allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller
-    if driver.reload and not (allowed and _allow_reboot(settings, host, "").allowed):
+    can_reboot = allowed and _allow_reboot(settings, host, "").allowed
+    if driver.reload and not can_reboot:
         return RebootPlan(notes=(Note("the modules are loaded anew, without a reboot", "nvidia_driver_reload is set"),))
-    if driver.update and not driver.reboot_due and not allowed:
+    # An update may find nothing new.
+    if driver.update and not driver.reboot_due and not can_reboot:
         return RebootPlan()
     on_disk = "what this run installs" if driver.packages else host.driver.disk_version or "no driver"
     seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
