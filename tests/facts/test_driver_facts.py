@@ -174,3 +174,18 @@ def test_a_drivers_packages_are_told_from_others_that_carry_the_name(tmp_path: P
     command(tools, "dpkg-query", f"cat {tmp_path}/said")
     host = probe(tmp_path, tools, {})
     assert [name for name, _ in host.driver.packages] == sorted(DRIVERS.split())
+
+
+def test_a_cards_audio_and_usb_functions_and_other_makers_are_no_gpus(tmp_path: Path, tools: Path) -> None:
+    # PCI Code and ID Assignment: display 03 (VGA, 3D, other), audio 0403, USB 0c03, serial 0c80, bridges 0680 and 0604.
+    files: dict[str, str] = {}
+    classes = ("0x030000", "0x030200", "0x038000", "0x040300", "0x0c0330", "0x0c8000", "0x068000", "0x060400")
+    for function, number in enumerate(classes):
+        folder = f"sys/bus/pci/devices/0000:01:00.{function}"
+        files |= {f"{folder}/{name}": f"{text}\n" for name, text in (("vendor", "0x10de"), ("device", "0x1e04"))}
+        files |= {f"{folder}/class": f"{number}\n"}
+    other = "sys/bus/pci/devices/0000:02:00.0"
+    files |= {f"{other}/vendor": "0x1002\n", f"{other}/device": "0x1e04\n", f"{other}/class": "0x030000\n"}
+    host = probe(tmp_path, tools, files)
+    assert [gpu.address for gpu in host.gpus or ()] == ["0000:01:00.0", "0000:01:00.1", "0000:01:00.2"]
+    assert host.nvswitches == ("0000:01:00.6",)
