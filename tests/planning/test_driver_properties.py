@@ -15,7 +15,7 @@ from facts.model import Display, Host, Kernel, SourceFile
 from tests.planning.hosts import RELEASES, gpu, on
 
 CATALOGUE: Catalogue = load_catalogue()
-WALKS, STEPS = 800, 5
+WALKS, STEPS = 300, 5
 DEVICES = (
     0x05E0,
     0x06C0,
