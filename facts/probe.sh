@@ -278,8 +278,14 @@ rpm_packages() {
     for file in etc/yum.repos.d/*.repo; do text "$file"; done
 }
 
-# Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks.
+# Who holds the lock of dpkg or apt: the lock files' inodes, looked up in the kernel's table of locks. dnf's locks hold
+# the process id of who made them, and stay behind where it was killed.
 lock_holder() {
+    for file in var/cache/dnf/metadata_lock.pid var/cache/dnf/download_lock.pid var/lib/dnf/rpmdb_lock.pid; do
+        line "$file" || continue
+        pid=$line
+        line "proc/$pid/comm" && say lock "$pid $line"
+    done
     inodes=$(stat -c %i var/lib/dpkg/lock-frontend var/lib/dpkg/lock var/lib/apt/lists/lock | tr '\n' ' ')
     if [ -z "$inodes" ] || [ ! -r proc/locks ]; then return 0; fi
     while read -r _ kind _ _ pid place _; do

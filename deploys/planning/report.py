@@ -37,7 +37,8 @@ def describe_plan(plan: Plan, host: Host) -> list[str]:
         *(f"not read: {what}" for what in host.unread),
     ]
     if host.packages.lock_holder and (plan.package_groups or plan.driver.packages):
-        lines.append(f"apt is in use by {host.packages.lock_holder}: the run waits for it, up to 300 s")
+        holder = f"{host.packages.manager} is in use by {host.packages.lock_holder}"
+        lines.append(f"{holder}: the run waits for it, up to 300 s")
     for area, area_plan in plan.areas:
         lines += [f"{area}: {line}" for line in _describe_area(area_plan)]
     return lines
@@ -76,7 +77,7 @@ def _reboot(plan: Plan, host: Host) -> str:
         return "no"
     if host.driver.loaded_version != host.driver.disk_version:
         return "yes"
-    return "after this run" if plan.reboot.due and host.driver.disk_version is None else "no"
+    return "after this run" if plan.reboot.due and plan.driver.packages and host.driver.disk_version is None else "no"
 
 
 def _driver(host: Host) -> str:

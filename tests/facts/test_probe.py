@@ -81,6 +81,13 @@ def test_lock_holder_is_named(tmp_path: Path, tools: Path) -> None:
     assert parse_probe(run_probe(tmp_path, [tools])).packages.lock_holder == "unattended-upgr (pid 812)"
 
 
+def test_dnfs_lock_holder_is_named_while_it_lives(tmp_path: Path, tools: Path) -> None:
+    write(tmp_path, "var/lib/dnf/rpmdb_lock.pid", b"900")
+    write(tmp_path, "var/cache/dnf/metadata_lock.pid", b"901")
+    write(tmp_path, "proc/900/comm", b"dnf\n")
+    assert parse_probe(run_probe(tmp_path, [tools])).packages.lock_holder == "dnf (pid 900)"
+
+
 def test_nobody_holds_a_lock_that_is_not_in_the_table(tmp_path: Path, tools: Path) -> None:
     write(tmp_path, "var/lib/dpkg/lock", b"")
     write(tmp_path, "proc/locks", b"1: POSIX  ADVISORY  WRITE 812 fe:00:1 0 EOF\n")
