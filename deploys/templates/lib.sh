@@ -24,7 +24,9 @@ quote() {
 
 # next_kernel: the newest installed kernel, which is what boots next on Debian and Ubuntu; else the running one.
 next_kernel() {
-  newest=$(find /boot -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sed 's/.*vmlinuz-//' | sort -V | tail -n 1)
+  # rpm: 4.18.0-553.16.1.el8_10 is newer than 4.18.0-553.el8_10. For sort, only a tilde comes before a number.
+  newest=$(find /boot -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sed 's/.*vmlinuz-//; s/\.el/~el/' | sort -V |
+    tail -n 1 | sed 's/~el/.el/')
   if [ -n "$newest" ] && [ -d "/lib/modules/$newest" ]; then echo "$newest"; else uname -r; fi
 }
 
