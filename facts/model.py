@@ -99,6 +99,7 @@ class Driver:
     module_key: str | None = None  # the public key that DKMS signs modules with
     module_key_enrolled: bool | None = None  # whether the firmware's list of machine owner keys has it
     module_key_staged: bool = False  # it is to be enrolled at the console of the next boot
+    unfinished: bool = False  # marker of a change of ours that began and did not end
 
 
 @dataclass(frozen=True)

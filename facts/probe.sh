@@ -70,7 +70,8 @@ marks() {
         usr/bin/nvidia-installer usr/bin/nvidia-uninstall var/lib/nvidia/log \
         sys/module/nouveau sys/module/nova_core \
         usr/bin/docker usr/bin/dockerd usr/local/bin/dockerd usr/sbin/dockerd snap/bin/docker \
-        var/lib/gpu-hosts/daemon-json/pending var/lib/gpu-hosts/sshd/pending; do
+        var/lib/gpu-hosts/daemon-json/pending var/lib/gpu-hosts/sshd/pending \
+        var/lib/gpu-hosts/driver/unfinished; do
         if [ -e "$path" ] || [ -L "$path" ]; then say mark "/$path"; fi
     done
     if [ -d var/lib/gpu-hosts ] && [ ! -x var/lib/gpu-hosts ]; then
@@ -120,6 +121,9 @@ gpus() {
     # Four bytes of attributes come first, then 0 or 1.
     if [ -r "$variable" ]; then
         say secure_boot "$(od -An -t u1 -j4 -N1 "$variable" | tr -d ' \n')"
+    elif [ ! -e "$variable" ] && [ -e "sys/firmware/efi/efivars/BootOrder-${variable#*-}" ]; then
+        # Firmware that knows no Secure Boot, as many virtual machines have it.
+        say secure_boot none
     elif [ -d sys/firmware/efi ]; then
         say unread "Secure Boot: its EFI variable is not readable"
     else

@@ -21,5 +21,5 @@ stopped_by_reboot() {
       printf 'container %s ' "$name"
     done
   fi
-  gpu_processes nvidia-persiste nv-fabricmanage nvidia-cuda-mps nvidia-imex nvidia-powerd nv-hostengine
+  gpu_processes nvidia-persiste nv-fabricmanage nvidia-cuda-mps nvidia-imex nvidia-powerd nv-hostengine dcgm-exporter
 }

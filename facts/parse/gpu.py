@@ -17,8 +17,12 @@ OTHER_PACKAGES = (
 )
 
 # Daemons that belong to the driver, and serve whoever uses the GPU.
-DAEMONS = ("nvidia-persiste", "nv-fabricmanage", "nvidia-cuda-mps", "nvidia-powerd", "nv-hostengine", "dcgm-exporter")
-# A server's management controller always shows a screen: ASPEED, Matrox.
+DAEMONS = (
+    *("nvidia-persiste", "nv-fabricmanage", "nvidia-cuda-mps", "nvidia-imex", "nvidia-powerd"),
+    *("nv-hostengine", "dcgm-exporter"),
+)
+# What always shows a screen: a server's management controller (ASPEED, Matrox), a virtual machine's display, the
+# firmware's frame buffer.
 BMC_VENDORS = ("0x1a03", "0x102b")
 
 
@@ -96,6 +100,7 @@ def read_driver(answer: Answer) -> Driver:
         module_key=key,
         module_key_enrolled=enrolled,
         module_key_staged=staged,
+        unfinished=answer.marked("/var/lib/gpu-hosts/driver/unfinished"),
     )
 
 
@@ -178,10 +183,15 @@ def read_display(answer: Answer) -> Display:
     return Display(
         default_target=target.rsplit("/", 1)[-1] or None,
         display_manager=manager.rsplit("/", 1)[-1].removesuffix(".service") if manager else None,
-        connected=tuple(name for name, _, vendor in connectors if vendor not in BMC_VENDORS),
+        connected=tuple(name for name, _, vendor in connectors if _is_screen(name, vendor)),
         target_chosen=folder.startswith("etc/"),
         sessions=read_sessions(answer),
     )
+
+
+def _is_screen(connector: str, vendor: str) -> bool:
+    """Whether somebody may look at it: card1-DP-1, and not card0-Virtual-1 or card0-Unknown-1."""
+    return vendor not in BMC_VENDORS and not re.search(r"-(Virtual|Unknown|Writeback)-\d+$", connector)
 
 
 def read_sessions(answer: Answer) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from facts.model import Host
 from facts.parse import parse_probe
+from facts.parse.gpu import DAEMONS
 from tests.facts.machines import link_tools, run_probe
 
 ROCKY = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.6"\n'
@@ -79,6 +80,42 @@ def test_a_management_controllers_screen_is_nobodys(tmp_path: Path, tools: Path)
     files = {"sys/class/drm/card0-VGA-1/status": "connected\n", "sys/class/drm/card0/device/vendor": "0x1a03\n"}
     files |= {"sys/class/drm/card1-DP-2/status": "connected\n", "sys/class/drm/card1/device/vendor": "0x10de\n"}
     assert probe(tmp_path, tools, files).display.connected == ("card1-DP-2",)
+
+
+def test_a_virtual_machines_display_and_the_firmwares_frame_buffer_are_no_screen(tmp_path: Path, tools: Path) -> None:
+    names = ("card0-Virtual-1", "card1-Unknown-1", "card2-Writeback-1", "card3-HDMI-A-1")
+    files = {f"sys/class/drm/{name}/status": "connected\n" for name in names}
+    assert probe(tmp_path, tools, files).display.connected == ("card3-HDMI-A-1",)
+
+
+GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"  # EFI_GLOBAL_VARIABLE, UEFI specification
+
+
+@pytest.mark.parametrize(
+    ("variables", "state"),
+    [
+        ({f"SecureBoot-{GLOBAL}": "\6\0\0\0\1", f"BootOrder-{GLOBAL}": "\7"}, True),
+        ({f"SecureBoot-{GLOBAL}": "\6\0\0\0\0", f"BootOrder-{GLOBAL}": "\7"}, False),
+        ({f"BootOrder-{GLOBAL}": "\7"}, False),
+        ({}, None),
+    ],
+)
+def test_firmware_without_the_variable_has_no_secure_boot(
+    tmp_path: Path, tools: Path, variables: dict[str, str], state: bool | None
+) -> None:
+    files = {f"sys/firmware/efi/efivars/{name}": text for name, text in variables.items()}
+    files["sys/firmware/efi/fw_platform_size"] = "64\n"
+    assert probe(tmp_path, tools, files).secure_boot is state
+
+
+def test_a_change_that_did_not_end_is_seen(tmp_path: Path, tools: Path) -> None:
+    assert not probe(tmp_path, tools, {}).driver.unfinished
+    assert probe(tmp_path, tools, {"var/lib/gpu-hosts/driver/unfinished": ""}).driver.unfinished
+
+
+def test_whoever_is_left_out_as_a_daemon_is_left_out_before_a_reboot_too() -> None:
+    script = (Path(__file__).parents[2] / "deploys/templates/in_use.sh").read_text()
+    assert f"  gpu_processes {' '.join(DAEMONS)}\n" in script
 
 
 def test_locked_versions_streams_and_vendors_come_from_dnf_and_rpm(tmp_path: Path, tools: Path) -> None:
