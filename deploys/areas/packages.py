@@ -38,6 +38,7 @@ def install_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand
         "remove": plan.remove,
         "allowed": plan.allowed,
         "hold": plan.hold,
+        "unhold": plan.unhold,
         "services": plan.services,
         "same_version": plan.same_version,
         "preferences": plan.preferences,

@@ -125,7 +125,7 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
         name = "Uninstall the driver of the .run installer"
         steps.append(uninstall_runfile(name=name, access=access, _ignore_errors=True))
     runfile = tuple(steps)
-    if plan.driver.uninstall:
+    if plan.driver.uninstall or plan.driver.unfinished:
         name = "Remove the NVIDIA driver"
         steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
     if plan.driver.packages or plan.driver.module_key or plan.package_groups:

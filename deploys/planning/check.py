@@ -132,6 +132,8 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
         text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
         again = " (nouveau has the GPU; if it still has it then: update-initramfs -u -k all, and reboot again)"
         return _bad(Area.DRIVER, text, "reboot the host" + (again if driver.nouveau_loaded else ""))
+    if driver.unfinished:
+        return _unfinished()
     right = _good(Area.DRIVER, f"{module} is loaded, on disk and in the library; {_hold(host)}")
     return _check_fabric_manager(host, module) + right + _note_floor(plan, module)
 
@@ -177,7 +179,12 @@ def _check_absent(host: Host) -> tuple[Finding, ...]:
         return _bad(Area.DRIVER, f"still installed: {', '.join(names)}", "run deploys/driver.py and read its output")
     if host.driver.loaded_version:
         return _bad(Area.DRIVER, f"{host.driver.loaded_version} is removed and still loaded", "reboot the host")
-    return _good(Area.DRIVER, "no driver is installed, as wished")
+    return _unfinished() if host.driver.unfinished else _good(Area.DRIVER, "no driver is installed, as wished")
+
+
+def _unfinished() -> tuple[Finding, ...]:
+    text = "a change of the driver began and did not finish"
+    return _bad(Area.DRIVER, text, "run deploys/driver.py and read its output")
 
 
 def _check_makers_driver(host: Host) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.choice import Choice, choose_driver, describe_branch, why_flavour
-from deploys.planning.driver_packages import kernel_packages, name_packages, plan_driver_repository, refuse_needs
+from deploys.planning.driver_packages import held_kernels, name_packages, plan_driver_repository, refuse_needs
 from deploys.planning.gpus import Gpus, find_gpus, find_integrated, refuse_vgpu
 from deploys.planning.installed import (
     foreign_origin,
@@ -190,7 +190,7 @@ def _remove(settings: Settings, host: Host) -> DriverPlan:
     names = tuple(name for name, _ in host.driver.packages)
     because = "nvidia_driver is absent"
     loaded = host.driver.loaded_version is not None
-    if not names:
+    if not names and not host.driver.unfinished:
         note = Note("no driver is installed" + (", one is still loaded" if loaded else ""), because)
         return DriverPlan(absent=True, reboot_due=loaded, notes=(note,))
     refusal = refuse_packages(host, Area.DRIVER, MANAGERS) or _refuse_session(host) or _refuse_users(settings, host)
@@ -200,9 +200,10 @@ def _remove(settings: Settings, host: Host) -> DriverPlan:
         absent=True,
         manager=host.packages.manager or "",
         uninstall=names,
-        hold=tuple(name for name in kernel_packages(host) if name in host.packages.held),
+        unfinished=host.driver.unfinished,
+        hold=held_kernels(host),
         reboot_due=loaded,
-        notes=(Note(f"removes the driver: {', '.join(names)}", because),),
+        notes=(Note(f"removes the driver: {', '.join(names)}" if names else "ends an earlier removal", because),),
     )
 
 

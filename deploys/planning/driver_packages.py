@@ -57,6 +57,7 @@ def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPla
         remove=remove,
         allowed=tuple(name for name, _ in host.driver.packages if name not in (*first, *packages, *remove)),
         hold=(*held, *modules) if row.prebuilt else (),
+        unhold=() if row.prebuilt else held_kernels(host),
         services=("nvidia-persistenced", *(("nvidia-fabricmanager",) if fabric else ())),
         same_version=fabric,
         preferences=_preferences(row) if host.packages.manager == "apt" else "",
@@ -166,6 +167,13 @@ def _flavour_of(kernel: str, host: Host, catalogue: Catalogue) -> str:
 def kernel_packages(host: Host) -> tuple[str, ...]:
     """Ubuntu's installed kernel metapackages. A prebuilt module is for one kernel: both move together or not at all."""
     return tuple(name for name, _ in host.packages.installed if re.fullmatch(KERNEL_PACKAGES, name))
+
+
+def held_kernels(host: Host) -> tuple[str, ...]:
+    """Those that are on hold for the sake of prebuilt modules; without such modules a hold is somebody else's."""
+    if not any(re.fullmatch(PREBUILT, name) for name, _ in host.driver.packages):
+        return ()
+    return tuple(name for name in kernel_packages(host) if name in host.packages.held)
 
 
 def _preferences(row: DriverPackages) -> str:

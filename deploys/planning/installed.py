@@ -75,7 +75,7 @@ def _why_repair(host: Host, version: str) -> str | None:
     kernel = host.kernel.next_boot
     if kernel not in (None, host.kernel.running) and not host.driver.next_boot_version:
         return f"kernel {kernel}, which boots next, has no NVIDIA module (running is {host.kernel.running})"
-    return None
+    return "an earlier change of it did not finish" if host.driver.unfinished else None
 
 
 def fabric_managers(host: Host) -> dict[str, str]:

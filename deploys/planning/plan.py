@@ -111,7 +111,7 @@ def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS)
 def _changes(plan: AreaPlan) -> bool:
     match plan:
         case DriverPlan():
-            return bool(plan.packages or plan.uninstall or plan.runfile) and not plan.update
+            return bool(plan.packages or plan.uninstall or plan.unfinished or plan.runfile) and not plan.update
         case ToolkitPlan():
             return bool(plan.packages)
         case DockerPlan():

@@ -86,11 +86,13 @@ class DriverPlan:
     remove: tuple[str, ...] = ()  # installed packages that must go: old modules, another flavour's, another origin's
     allowed: tuple[str, ...] = ()  # installed driver packages that may go besides
     hold: tuple[str, ...] = ()  # besides every package of the driver's own version
+    unhold: tuple[str, ...] = ()  # kernel metapackages that prebuilt modules, which go, had held
     services: tuple[str, ...] = ()  # units to enable
     same_version: tuple[str, ...] = ()  # those of ``packages`` that must be of the driver's own version
     preferences: str = ""  # text of our apt preferences file; empty: no such file
     stream: str = ""  # dnf module stream
     uninstall: tuple[str, ...] = ()  # installed packages to take away; nothing else is done then
+    unfinished: bool = False  # a removal that began and did not end is ended, though no package is left
     reload: bool = False  # unload the old modules and load the new ones, in place of a reboot
     module_key: tuple[str, str] | None = None  # key and certificate of DKMS to stage for Secure Boot
     runfile: bool = False  # a driver of NVIDIA's .run installer is uninstalled before anything else

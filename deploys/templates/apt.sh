@@ -56,12 +56,11 @@ install_packages() {
   change_packages "$log" install --no-install-recommends --no-remove "$@"
 }
 
-# installed_of PACKAGE...: those of them that are installed.
+# installed_of PACKAGE...: those of them that are installed. A library that is there for two architectures (a desktop's
+# i386) is named for each: by its plain name apt would change this machine's own only.
 installed_of() {
   for package in "$@"; do
-    case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
-      ?i*) printf '%s ' "$package" ;;
-    esac
+    dpkg-query -W -f '${db:Status-Abbrev}|${binary:Package}|\n' "$package" 2>/dev/null | sed -n 's/^.i.*|\([^|]*\)|.*/\1/p' | tr '\n' ' '
   done
 }
 

@@ -126,6 +126,7 @@ hold_driver() {
     among "${package%%:*}" $remove $allowed || continue
     [ -n "$(installed_of "$package")" ] || apt-mark unhold "$package" >"$log" 2>&1
   done
+  [ -z "$unhold" ] || apt-mark unhold $unhold >"$log" 2>&1
 }
 
 need_source
@@ -139,15 +140,18 @@ unpinned=
 for package in $(installed_of $remove $allowed); do
   [ -z "$(pinned_by "$package")" ] || unpinned="$unpinned $package"
 done
+begin_change
 if ! choose_packages "$log"; then
   quote "$log"
   fail "driver: its packages cannot be installed" "apt-get install $wanted: $(short "$log")" \
     "run that command on the host and mend what it says"
 fi
 keep_preferences
+build_modules
 prove_module
 keep_nouveau_away
 hold_driver
 load_module
 start_services
+end_change
 printf 'driver %s installed for kernel %s\n' "$version" "$kernel"

@@ -20,19 +20,23 @@ if [ -n "$present" ]; then
   }
   others=
   for package in $(sed -nE 's/^(Remv|Purg|Inst) ([^ ]*).*/\2/p' "$choice"); do
-    among "${package%%:*}" $present || others="$others $package"
+    among "${package%%:*}" $packages || others="$others $package"
   done
   [ -z "$others" ] || fail "driver: other packages would be removed or installed with it" \
     "apt-get purge $present would change$others" "remove what needs the driver yourself, then run this again"
+fi
+begin_change
+for package in $(apt-mark showhold); do
+  among "${package%%:*}" $packages $hold && apt-mark unhold "$package" >"$log" 2>&1
+done
+if [ -n "$present" ]; then
   purge "$log" || {
     quote "$log"
     fail "driver: its packages cannot be removed" "apt-get purge $present: $(short "$log")" \
       "run that command on the host and mend what it says"
   }
 fi
-for package in $(apt-mark showhold); do
-  among "${package%%:*}" $packages $hold && apt-mark unhold "$package" >"$log" 2>&1
-done
 rm -f "$ours"
 let_nouveau_back
+end_change
 printf 'driver removed: %s\n' "${present:-nothing was left of it}"

@@ -129,12 +129,6 @@ check_choice() {
     "dnf versionlock delete them on the host, then run this again"
 }
 
-# build_modules: the packages build for the running kernel only, whatever boots next.
-build_modules() {
-  command -v dkms >/dev/null || return 0
-  dkms autoinstall -k "$(next_kernel)" >"$log" 2>&1 || true
-}
-
 # lock_driver: dnf upgrade leaves alone what is locked.
 lock_driver() {
   held=$(installed_of $hold)
@@ -171,6 +165,7 @@ name_packages
 look
 complete_choice
 check_choice
+begin_change
 transact "$log" --allowerasing --assumeyes || refuse_transaction "$log"
 build_modules
 prove_module
@@ -178,4 +173,5 @@ keep_nouveau_away
 lock_driver
 load_module
 start_services
+end_change
 printf 'driver %s installed for kernel %s\n' "$version" "$kernel"

@@ -21,15 +21,19 @@ if [ -s "$RUN/commands" ]; then
   done
   [ -z "$others" ] || fail "driver: other packages would be removed or installed with it" \
     "dnf remove $present would change$others" "remove what needs the driver yourself, then run this again"
+fi
+begin_change
+if [ -e "$locks" ]; then
+  other_locks $gone >"$RUN/locks"
+  [ "$(cat "$RUN/locks")" = "$(cat "$locks")" ] || write_locks <"$RUN/locks"
+fi
+if [ -s "$RUN/commands" ]; then
   transact "$log" --assumeyes || {
     quote "$log"
     fail "driver: its packages cannot be removed" "dnf remove $present: $(reason "$log")" \
       "run that command on the host and mend what it says"
   }
 fi
-if [ -e "$locks" ]; then
-  other_locks $gone >"$RUN/locks"
-  [ "$(cat "$RUN/locks")" = "$(cat "$locks")" ] || write_locks <"$RUN/locks"
-fi
 let_nouveau_back
+end_change
 printf 'driver removed: %s\n' "${present:-nothing was left of it}"

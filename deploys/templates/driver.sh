@@ -1,10 +1,11 @@
 # shellcheck shell=sh
 # Put before the scripts that install or remove the NVIDIA driver, whatever the package manager: their arguments, the
 # proof that a module is there, nouveau and the initramfs, services. Arguments: KEY=VALUE; a list is words with blanks between.
-source='' release='' lead='' first='' packages='' remove='' allowed='' hold='' services='' same_version='' preferences='' stream=''
+source='' release='' lead='' first='' packages='' remove='' allowed='' hold='' unhold='' services='' same_version=''
+preferences='' stream=''
 for word in "$@"; do
   case ${word%%=*} in
-    source | release | lead | first | packages | remove | allowed | hold | services | same_version | preferences | stream)
+    source | release | lead | first | packages | remove | allowed | hold | unhold | services | same_version | preferences | stream)
       eval "${word%%=*}=\${word#*=}"
       ;;
   esac
@@ -31,9 +32,28 @@ among() {
   return 1
 }
 
+# begin_change, end_change: between them stands a mark. The next run finds it and does everything again: a driver that is
+# there already is kept otherwise, without holds or with what a removal left behind.
+unfinished=$state/driver/unfinished
+begin_change() {
+  mkdir -p "${unfinished%/*}" && : >"$unfinished" && return 0
+  fail "driver: nothing was changed, because the host's disk cannot be written" "$unfinished cannot be made" \
+    "df -h /var on the host; then run this again"
+}
+
+end_change() {
+  rm -f "$unfinished"
+}
+
 need_source() {
   [ -z "$source" ] || [ -e "$source" ] || fail "driver: its repository is not there" "$source was not added, see above" \
     "mend what is said above, then run this again"
+}
+
+# build_modules: the packages build for the running kernel only, whatever boots next, and only when they come in.
+build_modules() {
+  command -v dkms >/dev/null || return 0
+  dkms autoinstall -k "$(next_kernel)" >"$RUN/dkms" 2>&1 || true
 }
 
 # prove_module: $version of the nvidia module for the $kernel that boots next, which must be of the release.
@@ -47,6 +67,7 @@ prove_module() {
   find /var/lib/dkms -name make.log -exec cat {} + 2>/dev/null | grep -iE 'error|differs|GPL-incompatible' >"$RUN/make.log"
   quote "$log"
   quote "$RUN/make.log"
+  quote "$RUN/dkms"
   fail "driver: the packages are installed, but kernel $kernel has no nvidia module of $release" \
     "modinfo says ${version:-nothing}" \
     "dkms status and the make.log under /var/lib/dkms say why; headers and compiler must fit the kernel"

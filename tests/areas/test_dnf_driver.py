@@ -365,6 +365,25 @@ def test_driver_is_removed_with_its_locks_stream_and_blacklist(host: Place) -> N
     assert remove(host).output == "driver removed: nothing was left of it\n"
 
 
+def test_a_change_that_fails_half_way_is_marked_until_it_ends(host: Place) -> None:
+    marker = host.path("/var/lib/gpu-hosts/driver/unfinished")
+    host.stand_in("dracut", "exit 1")
+    assert install(host).status == 1
+    assert marker.exists()
+    host.stand_in("dracut", "")
+    assert install(host).status == 0
+    assert not marker.exists()
+    (host.root / "choice").write_text(table("Removing", [f"{name} 3:580.178.04-1.el9" for name in DRIVER]))
+    (host.root / "after").write_text("")
+    host.stand_in("dracut", "exit 1")
+    assert remove(host).status == 1
+    assert (marker.exists(), locked(host)) == (True, [])
+    host.stand_in("dracut", "")
+    assert run(host, "dnf_driver_remove", {}).status == 0
+    assert not marker.exists()
+    assert not host.path(BLACKLIST).exists()
+
+
 def test_nothing_is_removed_that_was_not_named(host: Place) -> None:
     have(host, "580.178.04", *DRIVER)
     (host.root / "choice").write_text(table("Removing", [f"{name} 1-1" for name in (*DRIVER, "site-cuda")]))

@@ -48,6 +48,17 @@ def test_a_host_that_became_what_was_planned_is_good() -> None:
     assert not any(one.remedy for one in findings if one.verdict is not Verdict.NOTE)
 
 
+def test_a_change_of_the_driver_that_did_not_finish_is_bad_and_so_is_a_removal() -> None:
+    """It may lack its holds, and what keeps nouveau away."""
+    cut_off = replace(READY, driver=replace(DRIVER_580, unfinished=True))
+    assert finding(Area.DRIVER, cut_off).verdict is BAD
+    gone = replace(BARE, driver=replace(BARE.driver, unfinished=True))
+    removal = make_plan(Settings(nvidia_driver="absent"), gone, CATALOGUE)
+    assert removal.driver.unfinished
+    assert finding(Area.DRIVER, gone, removal).verdict is BAD
+    assert finding(Area.DRIVER, BARE, removal).verdict is GOOD
+
+
 FLOOR_580 = replace(
     DRIVER_580,
     loaded_version="580.178.04",

@@ -100,6 +100,18 @@ def test_the_kernels_metapackages_are_moved_and_held_with_prebuilt_modules_alone
     assert plan(UBUNTU, wish(source="nvidia")).hold == ()
 
 
+def test_the_kernels_are_let_go_with_the_prebuilt_modules_and_not_where_others_held_them() -> None:
+    held = ("linux-generic", "linux-image-generic", "nvidia-utils-580")
+    away = plan(replace(UBUNTU, packages=replace(UBUNTU.packages, held=held)), wish(source="nvidia"))
+    assert away.unhold == ("linux-generic", "linux-image-generic")
+    metapackages = tuple((name, "1") for name in METAPACKAGES.split())
+    others = replace(UBUNTU_580.packages, installed=metapackages, held=held)
+    for settings in (wish(modules="proprietary"), Settings(nvidia_driver="absent")):
+        found = plan(replace(UBUNTU_580, packages=others), settings)
+        assert found.packages or found.uninstall
+        assert (found.hold, found.unhold) == ((), ())
+
+
 def test_streams_follow_branch_and_flavour() -> None:
     streams = {plan(ROCKY, settings).stream for settings in (wish(modules="proprietary"), wish(branch="595"))}
     assert streams == {"580-dkms", "open-dkms"}
@@ -145,6 +157,7 @@ NEXT = "6.8.0-101-generic"
     [
         (replace(UBUNTU_595, driver=replace(UBUNTU_595.driver, library_version="595.71.05")), None, "595.71.05 differ"),
         (replace(UBUNTU_595, driver=replace(UBUNTU_595.driver, next_boot_version=None)), NEXT, f"kernel {NEXT}"),
+        (replace(UBUNTU_595, driver=replace(UBUNTU_595.driver, unfinished=True)), None, "did not finish"),
     ],
 )
 def test_a_repair_stays_in_its_branch_flavour_and_origin(host: Host, kernel: str | None, seen: str) -> None:
@@ -216,6 +229,8 @@ def test_removal_lets_go_of_the_kernels_that_were_held_and_done_twice_does_nothi
     assert (found.absent, found.uninstall, found.reboot_due) == (True, (), True)
     gone = replace(gone, driver=replace(gone.driver, loaded_version=None))
     assert plan(gone, absent).reboot_due is False
+    assert plan(gone, absent).unfinished is False
+    assert plan(replace(gone, driver=replace(gone.driver, unfinished=True)), absent).unfinished is True
 
 
 # Whose packages they are: versions and vendors as in those archives (see the catalogue's sources for each).
