@@ -44,7 +44,7 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
     if isinstance(gpus, Refusal):
         return DriverPlan(refusal=gpus)
     if version is None:
-        planned = _install(settings, host, catalogue, gpus)
+        planned = _install_like(settings, host, catalogue, gpus, host.driver.library_version)
         missing = "its kernel module or its library is missing"
         refusal = _refuse_foreign(host, catalogue, missing) or _refuse_users(settings, host)
         return DriverPlan(refusal=refusal) if refusal and not planned.refusal else planned
@@ -151,6 +151,15 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus) -
         reboot_due=_is_another_loaded(host.driver, choice.branch.branch),
         notes=(*_why(settings, choice, gpus, host), *_around(host), *_components(choice, repository)),
     )
+
+
+def _install_like(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus, version: str | None) -> DriverPlan:
+    """A driver like the one whose packages are there and whose module is not; where that cannot be, another."""
+    if version and host.driver.packages:
+        planned = _install(_as_installed(settings, host, version), host, catalogue, gpus)
+        if not planned.refusal:
+            return planned
+    return _install(settings, host, catalogue, gpus)
 
 
 def _change(

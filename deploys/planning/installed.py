@@ -13,6 +13,10 @@ from facts.model import Host
 
 # Versions of NVIDIA's own packages for Ubuntu end so since 580.126.09, those of Ubuntu's archive name the release.
 NVIDIAS_UBUNTU_VERSION = r".*-1ubuntu\d+$"
+# Ubuntu's archive has no packages of these names; its firmware's has the version in it.
+NVIDIAS_NAMES = (
+    r"nvidia-driver-(cuda|pinning-.*)|nvidia-firmware(-\d{3})?|libnvidia-compute|(nvidia-open|cuda-drivers)(-\d{3})?"
+)
 ARCHIVE_UBUNTU_VERSION = r".*-0ubuntu0\.\d\d\.\d\d"
 
 
@@ -36,9 +40,12 @@ def foreign_origin(host: Host, catalogue: Catalogue) -> str | None:
 
 def installed_origin(host: Host) -> str | None:
     """distribution or nvidia, as names and versions of the installed packages tell; None where they do not."""
-    names, versions = {name for name, _ in host.driver.packages}, [version for _, version in host.driver.packages]
-    if "nvidia-driver-cuda" in names or any(name.startswith("nvidia-driver-pinning-") for name in names):
+    names = [name for name, _ in host.driver.packages]
+    if any(re.fullmatch(NVIDIAS_NAMES, name) for name in names):
         return "nvidia"
+    # Not of what has versions of its own: libnvidia-egl-wayland1, nvidia-prime.
+    own = (host.driver.library_version, host.driver.disk_version, host.driver.next_boot_version)
+    versions = [version for _, version in host.driver.packages if upstream(version) in own]
     if any(re.match(NVIDIAS_UBUNTU_VERSION, version) for version in versions):
         return "nvidia"
     if any(re.match(ARCHIVE_UBUNTU_VERSION, version) for version in versions):

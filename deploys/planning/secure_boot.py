@@ -40,10 +40,11 @@ def wait_for_key(settings: Settings, host: Host) -> DriverPlan:
 
 def _refuse_unsigned(state: str, certificate: str, host: Host) -> Refusal:
     there = f"{certificate} is not enrolled" if host.driver.module_key else "DKMS has no key yet"
+    readable = "" if host.secure_boot else "mount -t efivarfs efivarfs /sys/firmware/efi/efivars, run this again; or "
     return Refusal(
         Area.DRIVER,
         "the driver for this system is built on the host, and Secure Boot would not load it unsigned",
         f"{state}; {there}",
-        "switch Secure Boot off in the firmware; or set nvidia_module_key_password_env, and a key is staged that "
-        "somebody at the host's console can enrol; or use Ubuntu on x86_64, whose modules are signed",
+        f"{readable}switch Secure Boot off in the firmware; or set nvidia_module_key_password_env, and a key is staged "
+        "that somebody at the host's console can enrol; or use Ubuntu on x86_64, whose modules are signed",
     )

@@ -23,7 +23,8 @@ foresee_preferences() {
   for package in $first; do
     [ -z "$(installed_of "$package")" ] || continue
     (cd "$RUN/first" && apt-get download "$package") >"$log" 2>&1 || fail "driver: $release cannot be pinned" \
-      "apt-get download $package: $(short "$log")" "check the driver's repository"
+      "apt-get download $package: $(short "$log")" \
+      "set nvidia_driver_branch to a branch or a whole version: apt-cache search nvidia-driver-pinning on the host lists them"
   done
   for archive in "$RUN"/first/*.deb; do
     [ ! -e "$archive" ] || dpkg-deb -x "$archive" "$RUN/first"

@@ -168,6 +168,27 @@ def test_a_repair_stays_in_its_branch_flavour_and_origin(host: Host, kernel: str
     assert (found.first, found.update) == (("nvidia-driver-pinning-595",), False)
 
 
+def test_a_driver_whose_module_was_not_built_is_completed_and_not_replaced() -> None:
+    unbuilt = replace(UBUNTU_595.driver, disk_version=None, next_boot_version=None, disk_flavour=None)
+    found = plan(replace(UBUNTU_595, driver=unbuilt))
+    assert (found.branch, found.lead, found.remove) == ("595", "libnvidia-compute", ())
+    asked = plan(replace(UBUNTU_595, driver=unbuilt), wish(branch="580"))
+    assert asked.branch == "580"
+    volta = tuple(replace(gpu, device=0x1DB4) for gpu in UBUNTU_595.gpus or ())
+    assert plan(replace(UBUNTU_595, driver=unbuilt, gpus=volta)).branch == "580"
+
+
+def test_the_origin_is_told_by_what_is_of_the_drivers_own_version() -> None:
+    beside = ("libnvidia-egl-wayland1", "1:1.1.20-1ubuntu1")
+    archive = replace(UBUNTU, driver=replace(UBUNTU.driver, packages=(*UBUNTU.driver.packages, beside)))
+    assert plan(archive, wish(source="distribution")).packages == ()
+    # NVIDIA's versions before 580.126.09 could be Ubuntu's; the firmware's name could not.
+    by_hand = with_driver(on("ubuntu-24.04"), "580.95.05-0ubuntu1", SUFFIXED)
+    assert plan(by_hand, wish(source="nvidia")).packages == ()
+    assert plan(by_hand, wish(source="distribution")).lead == "nvidia-utils-580"
+    assert plan(by_hand, update=True).lead == "libnvidia-compute-580"
+
+
 def test_a_driver_that_no_longer_drives_the_gpu_is_left_for_one_that_does() -> None:
     volta = replace(UBUNTU_595, gpus=tuple(replace(gpu, device=0x1DB4) for gpu in UBUNTU_595.gpus or ()))
     found = plan(volta)

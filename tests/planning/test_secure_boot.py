@@ -81,6 +81,7 @@ def test_a_state_that_cannot_be_read_is_refused_and_nothing_is_staged(settings: 
     assert found.module_key is None
     assert found.refusal
     assert "cannot be read" in found.refusal.seen
+    assert "mount -t efivarfs" in found.refusal.remedy
 
 
 def test_a_change_that_needs_a_key_stages_it_and_leaves_the_driver() -> None:
