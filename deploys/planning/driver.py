@@ -16,7 +16,7 @@ from deploys.planning.installed import (
     refuse_foreign_repository,
     why_change,
 )
-from deploys.planning.obstacles import refuse_packages
+from deploys.planning.obstacles import processes_at_work, refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.secure_boot import is_loadable, wait_for_key
 from deploys.planning.settings import Settings
@@ -236,14 +236,17 @@ def _refuse_session(host: Host) -> Refusal | None:
 
 
 def _refuse_users(settings: Settings, host: Host) -> Refusal | None:
-    """New processes of a job fail while the loaded module and the library differ."""
-    if not host.driver.users or settings.reboot == "when-needed":
+    """New processes of a job fail while the loaded module and the library differ, and logging in at a screen does."""
+    users = processes_at_work(host) if settings.reboot == "when-idle" else host.driver.users
+    if not users or settings.reboot == "when-needed":
         return None
     return Refusal(
         Area.DRIVER,
         "processes use the GPU, and the driver would change under them",
-        ", ".join(host.driver.users),
-        'run this again when they have ended, or set reboot = "when-needed", which stops them',
+        ", ".join(users),
+        'run this again when they have ended, or set reboot = "when-needed", which stops them'
+        if processes_at_work(host)
+        else 'set reboot = "when-idle": they draw the login screen, at which nobody has logged in',
     )
 
 

@@ -5,6 +5,19 @@ from __future__ import annotations
 from deploys.planning.records import Area, Refusal
 from facts.model import Host, PlatformKind
 
+# What draws a display manager's login screen; the kernel knows the first 15 letters of a name.
+LOGIN_SCREENS = (
+    *("Xorg", "Xwayland", "gnome-shell", "sddm-greeter", "kwin_wayland"),
+    *("lightdm-gtk-gre", "slick-greeter", "unity-greeter"),
+)
+
+
+def processes_at_work(host: Host) -> tuple[str, ...]:
+    """Those that use the GPU, without a login screen at which nobody has logged in."""
+    if host.display.sessions or not host.display.display_manager:
+        return host.driver.users
+    return tuple(user for user in host.driver.users if user.partition(" ")[0] not in LOGIN_SCREENS)
+
 
 def refuse_host(host: Host) -> Refusal | None:
     """Why nothing at all can be done on this host, if so."""

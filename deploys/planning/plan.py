@@ -9,7 +9,7 @@ from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
 from deploys.planning.images import plan_images
-from deploys.planning.obstacles import refuse_host
+from deploys.planning.obstacles import processes_at_work, refuse_host
 from deploys.planning.proof import plan_proof
 from deploys.planning.records import (
     Area,
@@ -148,7 +148,7 @@ def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_contr
 
 def _allow_reboot(settings: Settings, host: Host, seen: str) -> RebootPlan:
     even_in_use = settings.reboot == "when-needed"
-    running = [*(f"container {container.name}" for container in host.docker.containers or ()), *host.driver.users]
+    running = [*(f"container {container.name}" for container in host.docker.containers or ()), *processes_at_work(host)]
     if running and not even_in_use:
         remedy = 'run this again when they have ended, or set reboot = "when-needed", which stops them'
         brief = "a reboot is due, and it would stop what runs here"

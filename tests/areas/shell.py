@@ -18,7 +18,7 @@ from deploys.areas.access import load_script
 
 MOVED = re.compile(
     r"(?<![\w.])/(etc/docker|etc/dnf|etc/modprobe\.d|etc/apt/preferences\.d|var/lib|var/cache/(?:apt|dnf)"
-    r"|run/docker\.pid|boot|lib/modules|sys/module)\b"
+    r"|etc/systemd|run/docker\.pid|run/systemd|boot|lib/modules|sys/module)\b"
 )
 SHELL = shutil.which("dash") or "sh"
 

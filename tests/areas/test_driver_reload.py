@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from deploys.planning.obstacles import LOGIN_SCREENS
+from facts.parse.gpu import DAEMONS
 from tests.areas.shell import Finished, Place, three_parts
 
 OLD, NEW = "580.95.05", "580.178.04"
+IN_USE = (Path(__file__).parents[2] / "deploys/templates/in_use.sh").read_text()
 ME = os.getpid()
 MY_NAME = Path(f"/proc/{ME}/comm").read_text().strip()
 # rmmod leaves /sys as the kernel does; modprobe brings the module of the disk with the version that modinfo tells.
@@ -137,16 +140,46 @@ def test_gpu_of_another_driver_needs_a_reboot(host: Place, owner: str) -> None:
     assert host.calls("modprobe") == []
 
 
+def stopped(place: Place) -> Finished:
+    """What a reboot would stop."""
+    return place.run_text(place.moved(f"{IN_USE}\nstopped_by_reboot"))
+
+
 def test_a_reboot_would_stop_containers_and_work_on_the_gpu(place: Place) -> None:
     place.stand_in("docker", "echo keep-me; echo web")
     place.stand_in("find", f"echo /proc/{ME}/fd/3")
-    script = place.moved((Path(__file__).parents[2] / "deploys/templates/in_use.sh").read_text())
-    done = place.run_text(f"{script}\nstopped_by_reboot")
-    assert done == Finished(0, f"container keep-me container web {MY_NAME} (pid {ME}) ")
-    assert place.run_text(f"{script}\ngpu_processes other {MY_NAME}").output == ""
+    assert stopped(place) == Finished(0, f"container keep-me container web {MY_NAME} (pid {ME}) ")
+    assert place.run_text(f"{IN_USE}\ngpu_processes other {MY_NAME}").output == ""
 
 
 def test_a_host_without_docker_and_work_is_free(place: Place) -> None:
     place.stand_in("find", "")
-    script = (Path(__file__).parents[2] / "deploys/templates/in_use.sh").read_text()
-    assert place.run_text(f"{script}\nstopped_by_reboot") == Finished(0, "")
+    assert stopped(place) == Finished(0, "")
+
+
+@pytest.mark.parametrize("name", [*DAEMONS, *LOGIN_SCREENS])
+def test_what_the_plan_takes_for_no_work_is_none_before_a_reboot_either(place: Place, name: str) -> None:
+    place.stand_in("find", f"echo /proc/{ME}/fd/3")
+    place.stand_in("cat", f"echo {name}")
+    manager = place.path("/etc/systemd/system/display-manager.service")
+    manager.parent.mkdir(parents=True)
+    assert bool(stopped(place).output) is (name in LOGIN_SCREENS), "a screen without a display manager is somebody's"
+    manager.touch()
+    assert stopped(place) == Finished(0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("USER=alice\nSTATE=active\nTYPE=wayland\nCLASS=user\n", "session of alice "),
+        ("USER=alice\nSTATE=closing\nTYPE=x11\nCLASS=user\n", ""),
+        ("USER=gdm\nSTATE=active\nTYPE=wayland\nCLASS=greeter\n", ""),
+        ("USER=alice\nSTATE=active\nTYPE=tty\nCLASS=user\n", ""),
+    ],
+)
+def test_a_reboot_would_stop_who_has_logged_in_at_the_screen_since(place: Place, text: str, seen: str) -> None:
+    place.stand_in("find", "")
+    session = place.path("/run/systemd/sessions/2")
+    session.parent.mkdir(parents=True)
+    session.write_text(text)
+    assert stopped(place).output == seen

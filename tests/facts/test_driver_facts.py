@@ -8,7 +8,6 @@ import pytest
 
 from facts.model import Host
 from facts.parse import parse_probe
-from facts.parse.gpu import DAEMONS
 from tests.facts.machines import link_tools, run_probe
 
 ROCKY = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.6"\n'
@@ -111,11 +110,6 @@ def test_firmware_without_the_variable_has_no_secure_boot(
 def test_a_change_that_did_not_end_is_seen(tmp_path: Path, tools: Path) -> None:
     assert not probe(tmp_path, tools, {}).driver.unfinished
     assert probe(tmp_path, tools, {"var/lib/gpu-hosts/driver/unfinished": ""}).driver.unfinished
-
-
-def test_whoever_is_left_out_as_a_daemon_is_left_out_before_a_reboot_too() -> None:
-    script = (Path(__file__).parents[2] / "deploys/templates/in_use.sh").read_text()
-    assert f"  gpu_processes {' '.join(DAEMONS)}\n" in script
 
 
 def test_locked_versions_streams_and_vendors_come_from_dnf_and_rpm(tmp_path: Path, tools: Path) -> None:

@@ -20,6 +20,11 @@ CONTAINER = Container("1", "training", "example/training:1", "nvidia")
 BUSY = replace(DUE, docker=replace(DOCKER, containers=(CONTAINER,)))
 IN_USE = replace(DUE, driver=replace(DUE.driver, users=("python3 (pid 812)",)))
 WATCHED = replace(DUE, display=Display(None, None, (), sessions=("alice (wayland)",)))
+LOGIN_SCREEN = replace(
+    DUE,
+    driver=replace(DUE.driver, users=("Xorg (pid 900)", "gnome-shell (pid 950)")),
+    display=Display("graphical.target", "gdm3", ("card1-DP-1",)),
+)
 NOUVEAU = replace(READY, driver=replace(DRIVER_580, loaded_version=None, nouveau_loaded=True))
 
 
@@ -45,6 +50,8 @@ LEAVE: list[tuple[Host, str | None, bool, bool, str]] = [
     (IN_USE, "when-needed", True, True, ""),
     (IN_USE, "never", False, False, ""),
     (WATCHED, "when-idle", False, False, "seen: alice (wayland)"),
+    (LOGIN_SCREEN, "when-idle", True, False, ""),
+    (replace(LOGIN_SCREEN, display=WATCHED.display), "when-idle", False, False, "seen: Xorg (pid 900)"),
     (WATCHED, "when-needed", False, False, "to do: run this again when they have logged out"),
     (WATCHED, None, False, False, 'to do: set reboot = "when-idle" (or "when-needed"'),
     (NOUVEAU, None, False, False, "seen: loaded is nouveau, on disk is 580.95.05"),
@@ -79,6 +86,16 @@ def test_a_driver_changes_under_processes_only_where_a_reboot_may_stop_them(
     assert bool(found.driver.refusal) is refused
     assert found.reboot.due is not refused
     assert found.reboot.allowed is not refused
+
+
+@pytest.mark.parametrize(
+    ("reboot", "refused"), [(None, True), ("never", True), ("when-idle", False), ("when-needed", False)]
+)
+def test_a_driver_changes_under_a_login_screen_where_the_reboot_follows(reboot: str | None, refused: bool) -> None:
+    """Who logged in between would get a black screen; and the screen itself is not at work for ever."""
+    found = plan(LOGIN_SCREEN, reboot, branch="595")
+    assert bool(found.driver.refusal) is refused
+    assert not found.driver.refusal or 'set reboot = "when-idle"' in found.driver.refusal.remedy
 
 
 @pytest.mark.parametrize("reboot", [None, "never", "when-idle", "when-needed"])
