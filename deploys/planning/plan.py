@@ -124,15 +124,16 @@ def _changes(plan: AreaPlan) -> bool:
 
 def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
     """What becomes of a reboot that is due, or may turn out to be: after an update, or where loading anew fails."""
-    may_be_due = driver.reboot_due or driver.update
-    if not may_be_due:
+    # Prebuilt modules come with the newest kernel, which need not be the running one.
+    may_turn_out = driver.update or bool(driver.packages and driver.hold)
+    if not (driver.reboot_due or may_turn_out):
         return RebootPlan()
     allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller
     can_reboot = allowed and _allow_reboot(settings, host, "").allowed
     if driver.reload and not can_reboot:
         return RebootPlan(notes=(Note("the modules are loaded anew, without a reboot", "nvidia_driver_reload is set"),))
-    # An update may find nothing new.
-    if driver.update and not driver.reboot_due and not can_reboot:
+    # An update may find nothing new, and the newest kernel may run.
+    if not driver.reboot_due and not can_reboot:
         return RebootPlan()
     on_disk = "what this run installs" if driver.packages else host.driver.disk_version or "no driver"
     seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"

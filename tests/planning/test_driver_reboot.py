@@ -11,7 +11,7 @@ from deploys.planning.plan import make_plan
 from deploys.planning.records import Area, Plan
 from deploys.planning.settings import Settings
 from facts.model import Container, Display, Host
-from tests.planning.hosts import DOCKER, DRIVER_580, READY
+from tests.planning.hosts import DOCKER, DRIVER_580, READY, on
 
 CATALOGUE: Catalogue = load_catalogue()
 # Another module is loaded than the one on disk.
@@ -115,6 +115,14 @@ def test_an_update_that_may_find_nothing_new_is_not_refused_for_a_reboot() -> No
         found = make_plan(Settings.model_validate({"reboot": reboot}), current, CATALOGUE, update=True)
         assert (found.driver.update, found.driver.reboot_due) == (True, False)
         assert (found.reboot.refusal, found.reboot.allowed) == (None, allowed)
+
+
+def test_prebuilt_modules_may_come_for_a_kernel_that_does_not_run_yet() -> None:
+    """Ubuntu's come with the newest kernel: the reboot is made where it is allowed, and not called due before."""
+    archive = on("ubuntu-24.04", packages="linux-generic linux-image-generic")
+    assert (plan(archive, "when-idle").reboot.allowed, plan(archive, "when-idle").reboot.refusal) == (True, None)
+    assert (plan(archive, None).reboot.due, plan(archive, None).reboot.refusal) == (False, None)
+    assert plan(on("debian-13"), "when-idle").reboot.due is False
 
 
 def test_a_reboot_is_due_for_a_removed_driver_until_its_module_is_gone() -> None:
