@@ -22,9 +22,10 @@ foresee_preferences() {
   [ -z "$preferences" ] || printf '%s' "$preferences" >"$pins/${ours##*/}"
   for package in $first; do
     [ -z "$(installed_of "$package")" ] || continue
-    (cd "$RUN/first" && apt-get download "$package") >"$log" 2>&1 || fail "driver: $release cannot be pinned" \
-      "apt-get download $package: $(short "$log")" \
-      "set nvidia_driver_branch to a branch or a whole version: apt-cache search nvidia-driver-pinning on the host lists them"
+    # Our own preferences of a driver of another origin would hide it.
+    (cd "$RUN/first" && apt-get -o Dir::Etc::PreferencesParts="$pins/" download "$package") >"$log" 2>&1 ||
+      fail "driver: $release cannot be pinned" "apt-get download $package: $(short "$log")" \
+        "set nvidia_driver_branch to a branch or a whole version: apt-cache search nvidia-driver-pinning on the host lists them"
   done
   for archive in "$RUN"/first/*.deb; do
     [ ! -e "$archive" ] || dpkg-deb -x "$archive" "$RUN/first"
@@ -125,7 +126,10 @@ hold_driver() {
     "run that command on the host"
   for package in $(apt-mark showhold); do
     among "${package%%:*}" $remove $allowed || continue
-    [ -n "$(installed_of "$package")" ] || apt-mark unhold "$package" >"$log" 2>&1
+    # Ubuntu's firmware has its version in its name: the old driver's stays behind, for apt-get autoremove.
+    left=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
+    [ -n "$(installed_of "$package")" ] && [ "$(upstream "$left")" != "$(upstream "$before")" ] && continue
+    among "$package" $kept || apt-mark unhold "$package" >"$log" 2>&1
   done
   [ -z "$unhold" ] || apt-mark unhold $unhold >"$log" 2>&1
 }

@@ -44,7 +44,7 @@ done
 # The change is made by "$here/after": what is installed once apt is done.
 APT_GET = """
 case "$*" in
-  download*) : >"$2.deb" ;;
+  *download*) for name; do :; done; : >"$name.deb" ;;
   *--simulate*) cat "$here/choice" ;;
   *) [ ! -e "$here/after" ] || cp "$here/after" "$here/installed" ;;
 esac
@@ -109,7 +109,7 @@ def set_file(place: Place, name: str, *lines: str) -> None:
 
 def changes(place: Place) -> list[str]:
     """apt-get's calls that change the host."""
-    return [call for call in place.calls("apt-get") if not call.startswith("download") and "--simulate" not in call]
+    return [call for call in place.calls("apt-get") if " download " not in call and "--simulate" not in call]
 
 
 def held(place: Place) -> set[str]:

@@ -63,6 +63,16 @@ def test_pinning_that_cannot_be_fetched_is_an_error_before_anything_is_done(host
     assert is_untouched(host)
 
 
+def test_preferences_of_another_origin_do_not_hide_the_pinning_package(host: Place) -> None:
+    """Seen with apt 3.0.3: `Pin-Priority: -1` of our own file leaves nvidia-driver-pinning-580 without a candidate."""
+    host.path(OURS).parent.mkdir(parents=True, exist_ok=True)
+    host.path(OURS).write_text("Package: nvidia-driver*\nPin: release l=NVIDIA CUDA\nPin-Priority: -1\n")
+    assert install(host, {"first": "nvidia-driver-pinning-580", "preferences": "Package: *\n"}).status == 0
+    [call] = [call for call in host.calls("apt-get") if " download " in call]
+    option = f"-o Dir::Etc::PreferencesParts={host.run_folder}/preferences.d/"
+    assert call.startswith(f"{option} download ")
+
+
 def test_a_switch_takes_away_what_it_may(host: Place) -> None:
     set_file(host, "installed", "nvidia-driver-pinning-570 570.1-1 ii", "the-old-module 570.1-1 hi")
     set_file(host, "held", "the-old-module")
@@ -124,6 +134,22 @@ def test_every_package_of_the_drivers_version_is_held(host: Place) -> None:
     )
     assert install(host, {"hold": "linux-modules-nvidia-580-generic not-there"}).status == 0
     assert held(host) == {"nvidia-utils-580", "libcuda1:amd64", "linux-modules-nvidia-580-generic"}
+
+
+def test_what_is_left_of_the_old_driver_is_no_longer_on_hold(host: Place) -> None:
+    """Ubuntu's firmware packages have the version in their names; what others put on hold stays so."""
+    old = (
+        "nvidia-utils-580 580.82.07-0 ii",
+        "nvidia-firmware-580-580.82.07 580.82.07-0 ii",
+        "nvidia-settings 510-1 ii",
+    )
+    set_file(host, "installed", *old)
+    set_file(host, "held", *(line.split(" ")[0] for line in old))
+    new = ("nvidia-utils-580 580.95.05-0 ii", "nvidia-firmware-580-580.95.05 580.95.05-0 ii")
+    set_file(host, "after", *new, *old[1:])
+    allowed = "nvidia-firmware-580-580.82.07 nvidia-settings"
+    assert install(host, {"allowed": allowed}).status == 0
+    assert held(host) == {"nvidia-utils-580", "nvidia-firmware-580-580.95.05", "nvidia-settings"}
 
 
 def test_fabric_manager_is_of_the_drivers_own_version(host: Place) -> None:
