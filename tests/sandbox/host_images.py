@@ -40,6 +40,7 @@ KINDS = {
         Kind("jetson", "bookworm", "nvidia", True, Device("Orin (simulated GPU)", (8, 7))),
         Kind("wsl", "bookworm", "dev", False, Device("NVIDIA GeForce RTX 4070 (simulated GPU)", (8, 9))),
         Kind("debian", "bookworm", "root", False, A100, on_demand=True),
+        Kind("ubuntu", "trixie", "root", False, A100, on_demand=True),
         Kind("rocky", "dnf", "root", False, A100, on_demand=True),
         Kind("rocky10", "dnf", "root", False, A100, on_demand=True),
     )
@@ -76,11 +77,12 @@ def build_host_image(kind: Kind, inputs: str) -> None:
 
 
 def _copy_machine(kind: Kind, target: Path) -> None:
-    """The files of this kind; a Rocky Linux host is a server with another system on it."""
+    """The files of this kind; Ubuntu and Rocky Linux hosts are servers with another system on them."""
+    if kind.name in ("ubuntu", *RELEASES):
+        shutil.copytree(TEMPLATES / "server", target)
     if kind.name not in RELEASES:
-        shutil.copytree(TEMPLATES / kind.name, target)
+        shutil.copytree(TEMPLATES / kind.name, target, dirs_exist_ok=True)
         return
-    shutil.copytree(TEMPLATES / "server", target)
     release = RELEASES[kind.name]
     values = {"KERNEL": release.uname, "VERSION": release.version, "MAJOR": release.major}
     for path in (TEMPLATES / "rocky").iterdir():
@@ -93,6 +95,8 @@ def _add_packages(kind: Kind, context: Path) -> None:
         folder = context / "kernel-packages"
         built = [build_package(package, folder) for package in kernel_packages()]
         (folder / "Packages").write_text(packages_index(built, folder))
+    if kind.name == "ubuntu":
+        shutil.copytree(FOLDER / "ubuntu/archive", context / "archive", symlinks=True)
     if kind.name in RELEASES:
         shutil.copytree(FOLDER / "rpm" / kind.name, context / "rpm")
         (context / "rocky.repo").write_bytes(system_repository_files())

@@ -8,8 +8,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from tests.sandbox import enterprise_linux, ubuntu
 from tests.sandbox.engine import LABEL, PREFIX, docker, remove_container, run, wait_until
-from tests.sandbox.enterprise_linux import ensure_image
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.host_images import KINDS, Kind, ensure_host_image, image_of
 from tests.sandbox.rpm_standins import RELEASES
@@ -37,7 +37,9 @@ def start_host(kind_name: str, name: str) -> RunningHost:
         state = read_state()
         kind = _find_kind(kind_name)
         if kind.name in RELEASES:
-            state = ensure_image(kind, state)
+            state = enterprise_linux.ensure_image(kind, state)
+        elif kind.name == "ubuntu":
+            state = ubuntu.ensure_image(kind, state)
         elif kind.on_demand:
             ensure_host_image(kind)
         _remove(name)

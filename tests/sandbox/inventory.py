@@ -14,6 +14,7 @@ WISHES: dict[str, dict[str, Any]] = {
     "jetson": {"images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
     "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
     "debian": {"images": []},
+    "ubuntu": {"reboot": "when-needed", "images": []},
     "rocky": {"reboot": "when-needed", "images": []},
     "rocky10": {"reboot": "when-needed", "images": []},
 }

@@ -128,11 +128,13 @@ def write_suite(root: Path, suite: Suite, packages: Iterable[Path], keyring: Key
     _write_release(dists, head, keyring, key)
 
 
-def write_flat(root: Path, origin: str, packages: Iterable[Path], keyring: Keyring, key: SigningKey) -> None:
+def write_flat(
+    root: Path, origin: str, packages: Iterable[Path], keyring: Keyring, key: SigningKey, *, label: str = ""
+) -> None:
     """Write a flat repository (``Suites: /``) of ``packages`` into ``root`` and sign it."""
     root.mkdir(parents=True, exist_ok=True)
     _write_index(root, packages_index([_place(path, root) for path in packages], root))
-    _write_release(root, {"Origin": origin, "Label": origin}, keyring, key)
+    _write_release(root, {"Origin": origin, "Label": label or origin}, keyring, key)
 
 
 def _place(package: Path, folder: Path) -> Path:
@@ -152,8 +154,20 @@ def _write_index(folder: Path, index: str) -> None:
     (folder / "Packages.gz").write_bytes(gzip.compress(index.encode(), mtime=0))
 
 
+def write_unsigned(root: Path, name: str, head: Mapping[str, str], packages: Iterable[Path]) -> None:
+    """Write ``root/name``, a flat repository of ``packages``, which lie below ``root``; ``head`` is Release's."""
+    _write_index(root / name, packages_index(packages, root))
+    _write_plain_release(root / name, head)
+
+
 def _write_release(folder: Path, head: Mapping[str, str], keyring: Keyring, key: SigningKey) -> None:
     """Write Release over every Packages file below ``folder``, signed by ``key``, and once by a stranger."""
+    release = _write_plain_release(folder, head)
+    keyring.sign(release, key)
+    keyring.sign(release, keyring.stranger, suffix=".wrong")
+
+
+def _write_plain_release(folder: Path, head: Mapping[str, str]) -> Path:
     lines = [f"{name}: {value}" for name, value in head.items()]
     lines += [f"Date: {formatdate(usegmt=True)}", "SHA256:"]
     for path in sorted(folder.rglob("Packages*")):
@@ -161,5 +175,4 @@ def _write_release(folder: Path, head: Mapping[str, str], keyring: Keyring, key:
         lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {path.relative_to(folder)}")
     release = folder / "Release"
     release.write_text("\n".join(lines) + "\n")
-    keyring.sign(release, key)
-    keyring.sign(release, keyring.stranger, suffix=".wrong")
+    return release

@@ -16,6 +16,12 @@ DRIVER_VERSIONS = ("580.95.05-1", "580.178.04-1", "595.91.07-1")
 L4T_VERSION = "36.4.7-20250918154033"
 AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 TEGRA_LIBRARIES = "/usr/lib/aarch64-linux-gnu/nvidia"
+NOUVEAU_BLACKLIST = "/usr/lib/modprobe.d/nvidia-graphics-drivers.conf"
+# What NVIDIA's pinning packages for Debian keep on a branch.
+PINNED = (
+    "nvidia-driver nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 libnvidia-ml1 nvidia-smi "
+    "firmware-nvidia-gsp nvidia-persistenced nvidia-fabricmanager"
+)
 
 
 def template(name: str | Path, values: Mapping[str, str] = MappingProxyType({})) -> bytes:
@@ -78,8 +84,8 @@ def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[
     same = f"(= {version})"
     modules = f"nvidia-kernel-open-dkms {same} | nvidia-kernel-dkms {same}"
     return [
-        _library("libcuda1", version, f"libcuda.so.{upstream}", "libcuda.so.1", libcuda),
-        _library("libnvidia-ml1", version, f"libnvidia-ml.so.{upstream}", "libnvidia-ml.so.1", empty_library),
+        _library("libcuda1", version, "libcuda.so", libcuda),
+        _library("libnvidia-ml1", version, "libnvidia-ml.so", empty_library),
         Package(
             "nvidia-smi",
             version,
@@ -112,45 +118,55 @@ def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[
             relations={"Depends": f"libnvidia-ml1 {same}, {modules}"},
             files={"/usr/share/doc/nvidia-driver/simulated": b"no graphics in this stand-in\n"},
         ),
-        _daemon("nvidia-persistenced", version, "NVIDIA persistence daemon"),
-        _daemon("nvidia-fabricmanager", version, "NVIDIA fabric manager"),
-        _pinning(branch, version),
-        _pinning(upstream, version),
+        daemon_package("nvidia-persistenced", version, "NVIDIA persistence daemon"),
+        daemon_package("nvidia-fabricmanager", version, "NVIDIA fabric manager"),
+        pinning_package(branch, version, PINNED),
+        pinning_package(upstream, version, PINNED),
     ]
 
 
-def _daemon(name: str, version: str, summary: str) -> Package:
-    """A daemon that does nothing but run, where the module of its own version is loaded."""
-    upstream = version.split("-")[0]
-    path = f"/usr/lib/systemd/system/{name}.service"
+def daemon_package(
+    name: str, version: str, summary: str, *, unit: str = "", relations: Mapping[str, str] = MappingProxyType({})
+) -> Package:
+    """A daemon that does nothing but run, where the module of its own version is loaded. ``unit``: not as ``name``."""
+    upstream, unit = version.split("-")[0], unit or name
+    path = f"/usr/lib/systemd/system/{unit}.service"
     return Package(
         name,
         version,
         summary,
         "amd64",
+        relations=relations,
         files={path: template("daemon.service", {"SUMMARY": summary, "UPSTREAM": upstream})},
-        scripts={"prerm": f'#!/bin/sh\n[ "$1" != remove ] || systemctl disable --now {name}\n'.encode()},
+        scripts={"prerm": f'#!/bin/sh\n[ "$1" != remove ] || systemctl disable --now {unit}\n'.encode()},
     )
 
 
-def _library(name: str, version: str, file: str, soname: str, content: bytes) -> Package:
-    return Package(
-        name,
-        version,
-        f"NVIDIA {soname}",
-        "amd64",
-        files={f"{AMD64_LIBRARIES}/{file}": content},
-        links={f"{AMD64_LIBRARIES}/{soname}": file},
-    )
+def library_files(upstream: str, name: str, content: bytes) -> tuple[dict[str, bytes], dict[str, str]]:
+    """A shared library ``name`` (libcuda.so) of the driver and the link that programs look for."""
+    file = f"{name}.{upstream}"
+    return {f"{AMD64_LIBRARIES}/{file}": content}, {f"{AMD64_LIBRARIES}/{name}.1": file}
+
+
+def _library(package: str, version: str, name: str, content: bytes) -> Package:
+    files, links = library_files(version.split("-")[0], name, content)
+    return Package(package, version, f"NVIDIA {name}.1", "amd64", files=files, links=links)
+
+
+def module_description(version: str, licence: str) -> bytes:
+    """What the server's modinfo and module loader read in place of a kernel module."""
+    text = f"version:        {version.split('-')[0]}\nlicense:        {licence}\n"
+    return f"{text}description:    simulated module: text that modinfo reads, no code\n".encode()
+
+
+def dkms_scripts(version: str) -> dict[str, bytes]:
+    """The scripts of a package whose module DKMS would build."""
+    postinst = template("nvidia-dkms.postinst", {"UPSTREAM": version.split("-")[0]})
+    return {"postinst": postinst, "prerm": template("nvidia-dkms.prerm")}
 
 
 def _module(name: str, version: str, licence: str, needs: str) -> Package:
     """A kernel module package: its postinst puts a description, which the server's modinfo reads, in its place."""
-    upstream = version.split("-")[0]
-    description = (
-        f"version:        {upstream}\nlicense:        {licence}\n"
-        "description:    simulated module: text that modinfo reads, no code\n"
-    )
     other = {"nvidia-kernel-open-dkms": "nvidia-kernel-dkms"}.get(name, "nvidia-kernel-open-dkms")
     return Package(
         name,
@@ -159,24 +175,17 @@ def _module(name: str, version: str, licence: str, needs: str) -> Package:
         "amd64",
         relations={"Depends": needs, "Conflicts": other, "Replaces": other},
         files={
-            f"/usr/src/nvidia-{upstream}/nvidia.ko.description": description.encode(),
-            "/usr/lib/modprobe.d/nvidia-graphics-drivers.conf": b"blacklist nouveau\n",
+            f"/usr/src/nvidia-{version.split('-')[0]}/nvidia.ko.description": module_description(version, licence),
+            NOUVEAU_BLACKLIST: b"blacklist nouveau\n",
         },
-        scripts={
-            "postinst": template("nvidia-dkms.postinst", {"UPSTREAM": upstream}),
-            "prerm": template("nvidia-dkms.prerm"),
-        },
+        scripts=dkms_scripts(version),
     )
 
 
-def _pinning(release: str, version: str) -> Package:
+def pinning_package(release: str, version: str, names: str) -> Package:
     """What keeps the driver on a branch (580), or on one version of it (580.95.05); only one can be installed."""
-    names = (
-        "nvidia-driver nvidia-driver-cuda nvidia-kernel-open-dkms nvidia-kernel-dkms libcuda1 libnvidia-ml1 nvidia-smi"
-    )
     pinned = f"{release}-*" if "." in release else f"{release}.*"
-    others = "firmware-nvidia-gsp nvidia-persistenced nvidia-fabricmanager"
-    preferences = f"Package: {names} {others}\nPin: version {pinned}\nPin-Priority: 1000\n"
+    preferences = f"Package: {names}\nPin: version {pinned}\nPin-Priority: 1000\n"
     path = "/etc/apt/preferences.d/nvidia-driver-pin"
     return Package(
         f"nvidia-driver-pinning-{release}",
@@ -190,18 +199,32 @@ def _pinning(release: str, version: str) -> Package:
 
 def kernel_packages() -> list[Package]:
     """The kernel that the server plays, its headers, and an initramfs generator that writes no initramfs."""
-    modules = f"/usr/lib/modules/{SERVER_KERNEL}"
-    headers = f"linux-headers-{SERVER_KERNEL}"
+    return [
+        *kernel_of(SERVER_KERNEL, "6.12.57-1"),
+        Package(
+            "linux-headers-amd64",
+            "6.12.57-1",
+            "Header files for the newest Linux",
+            "amd64",
+            relations={"Depends": f"linux-headers-{SERVER_KERNEL} (= 6.12.57-1)"},
+        ),
+        initramfs_generator(),
+    ]
+
+
+def kernel_of(release: str, version: str) -> list[Package]:
+    """A kernel whose ``uname -r`` is ``release``, and its headers."""
+    modules, headers = f"/usr/lib/modules/{release}", f"linux-headers-{release}"
     return [
         Package(
-            f"linux-image-{SERVER_KERNEL}",
-            "6.12.57-1",
-            "Linux 6.12 for 64-bit PCs",
+            f"linux-image-{release}",
+            version,
+            "Linux for 64-bit PCs",
             "amd64",
             files={
-                f"/boot/vmlinuz-{SERVER_KERNEL}": b"simulated kernel\n",
-                f"/boot/initrd.img-{SERVER_KERNEL}": b"simulated initramfs\n",
-                f"/boot/config-{SERVER_KERNEL}": b"CONFIG_IP_NF_RAW=m\n",
+                f"/boot/vmlinuz-{release}": b"simulated kernel\n",
+                f"/boot/initrd.img-{release}": b"simulated initramfs\n",
+                f"/boot/config-{release}": b"CONFIG_IP_NF_RAW=m\n",
                 f"{modules}/modules.dep": b"",
                 f"{modules}/modules.order": b"",
                 f"{modules}/modules.builtin": b"",
@@ -209,26 +232,23 @@ def kernel_packages() -> list[Package]:
         ),
         Package(
             headers,
-            "6.12.57-1",
-            "Header files for Linux 6.12",
+            version,
+            f"Header files for Linux {release}",
             "amd64",
             files={f"/usr/src/{headers}/Makefile": b"# simulated\n"},
             links={f"{modules}/build": f"/usr/src/{headers}"},
         ),
-        Package(
-            "linux-headers-amd64",
-            "6.12.57-1",
-            "Header files for the newest Linux",
-            "amd64",
-            relations={"Depends": f"{headers} (= 6.12.57-1)"},
-        ),
-        Package(
-            "initramfs-tools",
-            "0.148.3",
-            "Generic modular initramfs generator",
-            programs={"/usr/sbin/update-initramfs": b'#!/bin/sh\necho "update-initramfs: $* (simulated)"\n'},
-        ),
     ]
+
+
+def initramfs_generator() -> Package:
+    """One that writes no initramfs."""
+    return Package(
+        "initramfs-tools",
+        "0.148.3",
+        "Generic modular initramfs generator",
+        programs={"/usr/sbin/update-initramfs": b'#!/bin/sh\necho "update-initramfs: $* (simulated)"\n'},
+    )
 
 
 def jetson_packages(libcuda: bytes) -> list[Package]:

@@ -90,7 +90,7 @@ def _build_driver(folder: Path, www: Path, keyring: Keyring) -> str:
         for version in DRIVER_VERSIONS
         for package in driver_packages(version, libcuda, empty)
     ]
-    write_flat(www / DRIVER_FOLDER, "NVIDIA", packages, keyring, key)
+    write_flat(www / DRIVER_FOLDER, "NVIDIA", packages, keyring, key, label="NVIDIA CUDA")
     (www / DRIVER_FOLDER / "8793F200.pub").write_text(key.armoured)
     return key.fingerprint
 
