@@ -41,7 +41,7 @@ def reboot_if_due(access: Access, even_in_use: bool) -> Generator[PyinfraCommand
 
 def reboot_and_wait(state: State, host: Host, access: Access, even_in_use: bool) -> bool:
     """Do it. Returns False, with the reason logged, where the host may not, or does not come back rebooted."""
-    due, _ = run_now(host.connector, access.command(load_script() + IS_DUE))
+    due, _ = run_now(host.connector, access.ask(load_script() + IS_DUE))
     if not due:
         host.log("no reboot: the driver that is installed, if any, is the loaded one")
         return True
@@ -51,17 +51,17 @@ def reboot_and_wait(state: State, host: Host, access: Access, even_in_use: bool)
     if before is None:
         _explain(host, "the host was not rebooted", "it does not say when PID 1 started", "reboot it yourself")
         return False
-    run_now(host.connector, access.command(REBOOT))
+    run_now(host.connector, access.ask(REBOOT))
     if not _wait_for_boot(host, access, before):
         seen = f"no login to a newly started system within {PATIENCE} s"
         _explain(host, "the host did not come back from its reboot", seen, "look at its console")
         return False
-    run_now(host.connector, access.command(SETTLED))
+    run_now(host.connector, access.ask(SETTLED))
     return True
 
 
 def _is_in_use(host: Host, access: Access) -> bool:
-    answered, output = run_now(host.connector, access.command(load_script("in_use") + STOPPED))
+    answered, output = run_now(host.connector, access.ask(load_script("in_use") + STOPPED))
     if answered and not output.stdout.strip():
         return False
     seen = f"it would stop {output.stdout.strip()}" if answered else "the host does not say what runs on it"
@@ -86,7 +86,7 @@ def _explain(host: Host, brief: str, seen: str, remedy: str) -> None:
 def _start_time(host: Host, access: Access) -> str | None:
     """PID 1's start time, or None where the connection dies under the question, by whatever error."""
     try:
-        ok, output = run_now(host.connector, access.command(START_TIME))
+        ok, output = run_now(host.connector, access.ask(START_TIME))
     except Exception as error:
         logger.debug("no answer from %s: %s", host.name, error)
         return None

@@ -37,7 +37,7 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token:
     connector = type(host.connector)(state, host)
     try:
         connect(connector, within=LISTENS_AGAIN)
-        confirmed, output = run_now(connector, access.command(load_script("sshd_confirm"), token))
+        confirmed, output = run_now(connector, access.ask(load_script("sshd_confirm"), token))
         seen = output.output
     except ConnectError as error:
         confirmed, seen = False, str(error)
