@@ -109,7 +109,12 @@ def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str,
         name
         for name, _ in host.driver.packages
         if name not in wanted
-        and (name in others or _is_of_another_branch(name, choice) or _is_other_build(name, choice))
+        # Ubuntu's archive has this daemon in another package, and dpkg overwrites no file of two.
+        and (
+            name in (*others, "nvidia-persistenced")
+            or _is_of_another_branch(name, choice)
+            or _is_other_build(name, choice)
+        )
     )
 
 

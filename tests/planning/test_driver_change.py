@@ -71,7 +71,13 @@ CHANGES = [
     (UBUNTU_595, wish(branch="580"), "nvidia-dkms-open nvidia-driver-pinning-595", "libnvidia-compute-580"),
     (UBUNTU_580, wish(modules="proprietary"), "nvidia-dkms-580-open", "nvidia-dkms-580"),
     (UBUNTU_580, wish(branch="580.95.05"), "nvidia-driver-pinning-580", "nvidia-driver-pinning-580.95.05"),
-    (UBUNTU_580, wish(source="distribution"), "nvidia-dkms-580-open nvidia-driver-pinning-580", "nvidia-utils-580"),
+    # The archive has the persistence daemon in nvidia-compute-utils.
+    (
+        UBUNTU_580,
+        wish(source="distribution"),
+        "nvidia-dkms-580-open nvidia-driver-pinning-580 nvidia-persistenced",
+        "nvidia-utils-580",
+    ),
     (DEBIAN, wish(branch="595"), "nvidia-driver-pinning-580", "nvidia-driver-pinning-595"),
     (DEBIAN, wish(modules="proprietary"), "nvidia-kernel-open-dkms", "nvidia-kernel-dkms"),
     (DEBIAN, wish(source="distribution"), "nvidia-driver-pinning-580 nvidia-kernel-open-dkms", "nvidia-smi libcuda1"),
