@@ -128,7 +128,7 @@ hold_driver() {
     among "${package%%:*}" $remove $allowed || continue
     # Ubuntu's firmware has its version in its name: the old driver's stays behind, for apt-get autoremove.
     left=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
-    [ -n "$(installed_of "$package")" ] && [ "$(upstream "$left")" != "$(upstream "$before")" ] && continue
+    [ -n "$(installed_of "$package")" ] && [ "$(upstream "$left")" != "$old" ] && continue
     among "$package" $kept || apt-mark unhold "$package" >"$log" 2>&1
   done
   [ -z "$unhold" ] || apt-mark unhold $unhold >"$log" 2>&1
@@ -145,6 +145,7 @@ unpinned=
 for package in $(installed_of $remove $allowed); do
   [ -z "$(pinned_by "$package")" ] || unpinned="$unpinned $package"
 done
+old=$(module_version "$(next_kernel)")
 begin_change
 if ! choose_packages "$log"; then
   quote "$log"
