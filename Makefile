@@ -8,8 +8,9 @@ demo: .venv
 	@$(PYTHON) -m tests.sandbox up
 	.venv/bin/pyinfra inventories/sandbox.py deploys/gpu_host.py -y
 
-# Everything: `check`, the shell scripts, and the tests against the simulated hosts.
+# Everything: `check`, the shell scripts in a real shell, and the tests against the simulated hosts.
 test: check
+	$(PYTHON) -m pytest tests/areas
 	@sh bootstrap.sh program shellcheck
 	find . -name '*.sh' -not -path './.*' -not -path './tests/machines/*' -exec shellcheck --severity=warning .ci/run {} +
 	@$(PYTHON) -m tests.sandbox up

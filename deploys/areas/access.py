@@ -29,6 +29,13 @@ class Access:
     root: bool
     password: str | None = field(default=None, repr=False)
 
+    def ask(self, script: str, *arguments: str) -> StringCommand:
+        """One remote command whose script reads no input.
+
+        What is sent is thrown away first: a script that ended before would close the channel under pyinfra's writing.
+        """
+        return self.command(f"cat >/dev/null\n{script}", *arguments)
+
     def command(self, script: str, *arguments: str, stdin: str = "") -> StringCommand:
         """One remote command: ``script`` (sh text) as root with ``arguments``.
 

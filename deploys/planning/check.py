@@ -121,15 +121,15 @@ def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:
             f"{plan.driver.release} was planned, {module} is there",
             "apt-cache policy or dnf repoquery says what is to be had",
         )
-    if module != driver.library_version:
+    if driver.library_version not in (module, driver.next_boot_version):
         text = f"module {module} and library {driver.library_version} differ"
         return _bad(Area.DRIVER, text, "reinstall the driver's packages as one version")
     kernel = host.kernel.next_boot
     if kernel not in (None, host.kernel.running) and driver.next_boot_version is None:
         text = f"kernel {kernel}, which boots next, has no NVIDIA module"
         return _bad(Area.DRIVER, text, "run deploys/driver.py and read its output")
-    if driver.loaded_version != module:
-        text = f"{module} is installed, {driver.loaded_version or 'none'} is loaded"
+    if driver.loaded_version != driver.library_version:
+        text = f"{driver.library_version} is installed, {driver.loaded_version or 'none'} is loaded"
         again = " (nouveau has the GPU; if it still has it then: update-initramfs -u -k all, and reboot again)"
         return _bad(Area.DRIVER, text, "reboot the host" + (again if driver.nouveau_loaded else ""))
     if driver.unfinished:

@@ -69,6 +69,12 @@ def agrees(wish: str, version: str, catalogue: Catalogue) -> bool:
     return wish in ("auto", branch, kinds.get(branch)) or f"{version}.".startswith(f"{wish}.")
 
 
+def installed_version(host: Host) -> str | None:
+    """The version of a driver that is there with module and library; None where one of them is missing."""
+    module = host.driver.disk_version or host.driver.next_boot_version
+    return module if module and host.driver.library_version else None
+
+
 def describe_branch(branch: Branch) -> str:
     """What kind of branch it is, and how long NVIDIA mends it."""
     kind = {"lts": "long-term support", "new-feature": "new-feature"}.get(branch.kind, "production")
@@ -96,7 +102,8 @@ def choose_usage(settings: Settings, host: Host) -> tuple[str, str]:
         return "desktop", f"{display.display_manager} is enabled"
     if display.target_chosen and display.default_target == "graphical.target":
         return "desktop", "graphical.target is the default"
-    if display.connected:
+    # Not on a host that has a driver: somebody may have plugged a screen into a server for an hour.
+    if display.connected and installed_version(host) is None:
         return "desktop", f"a screen is at {display.connected[0]}"
     if has_display_driver(host):
         return "desktop", "the display driver is installed"

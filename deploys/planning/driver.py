@@ -6,15 +6,15 @@ import re
 from dataclasses import replace
 
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.choice import Choice, choose_driver, describe_branch, why_flavour
+from deploys.planning.choice import Choice, choose_driver, describe_branch, installed_version, why_flavour
 from deploys.planning.driver_packages import held_kernels, name_packages, plan_driver_repository, refuse_needs
 from deploys.planning.gpus import Gpus, find_gpus, find_integrated, refuse_vgpu
 from deploys.planning.installed import (
     foreign_origin,
     installed_origin,
-    installed_version,
     refuse_foreign_repository,
     why_change,
+    why_repair,
 )
 from deploys.planning.obstacles import processes_at_work, refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
@@ -23,6 +23,7 @@ from deploys.planning.settings import Settings
 from facts.model import Driver, Host, PlatformKind
 
 MANAGERS = ("apt", "dnf")
+UPDATE = "an update was asked for"
 
 
 def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update: bool = False) -> DriverPlan:
@@ -48,13 +49,16 @@ def plan_driver(settings: Settings, host: Host, catalogue: Catalogue, *, update:
         missing = "its kernel module or its library is missing"
         refusal = _refuse_foreign(host, catalogue, missing) or _refuse_users(settings, host)
         return DriverPlan(refusal=refusal) if refusal and not planned.refusal else planned
-    reason = why_change(settings, host, gpus, catalogue, version=version)
+    change = why_change(settings, host, gpus, catalogue, version=version)
+    reason = change or why_repair(host, version)
     if reason is None and not update:
         return _keep(settings, host, catalogue, version)
     if virtual:
-        seen = f"{reason or 'an update was asked for'}; {virtual.seen}"
-        return DriverPlan(refusal=replace(virtual, seen=seen))
-    return _change(settings, host, catalogue, gpus, reason=reason, version=version)
+        return DriverPlan(refusal=replace(virtual, seen=f"{reason or UPDATE}; {virtual.seen}"))
+    planned = _change(settings, host, catalogue, gpus, reason=reason, version=version)
+    if planned.refusal or not change:
+        return planned
+    return replace(planned, reboot_due=host.driver.loaded_version is not None or planned.reboot_due, may_be_there=False)
 
 
 def is_ours(host: Host) -> bool:
@@ -106,10 +110,12 @@ def _keep(settings: Settings, host: Host, catalogue: Catalogue, version: str) ->
     """An installed driver of any origin stays, if it drives the GPUs and agrees with the settings."""
     driver = host.driver
     branch = version.split(".")[0]
-    due = driver.loaded_version != version
+    # The library is of another version where a module came for the next kernel alone.
+    newest = driver.library_version or version
+    due = driver.loaded_version != newest
     notes = [Note(f"driver {version} ({driver.disk_flavour or 'flavour unknown'}) is kept", "it is installed")]
     if due:
-        notes.append(Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {version}"))
+        notes.append(Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {newest}"))
     row = next((row for row in catalogue.branch if row.branch == branch), None)
     return DriverPlan(
         branch=branch,
@@ -165,8 +171,11 @@ def _install_like(settings: Settings, host: Host, catalogue: Catalogue, gpus: Gp
 def _change(
     settings: Settings, host: Host, catalogue: Catalogue, gpus: Gpus, *, reason: str | None, version: str
 ) -> DriverPlan:
-    """Another branch, other modules, another origin, a repair; without a reason: an update within the branch."""
-    refusal = _refuse_foreign(host, catalogue, reason or "an update was asked for")
+    """Another branch, other modules, another origin, a repair; without a reason: an update within the branch.
+
+    The last two may find nothing newer: whether a reboot is due then is seen on the host.
+    """
+    refusal = _refuse_foreign(host, catalogue, reason or UPDATE)
     planned = _install(_as_installed(settings, host, version), host, catalogue, gpus)
     if planned.refusal and reason:
         planned = _install(settings, host, catalogue, gpus)
@@ -175,12 +184,9 @@ def _change(
     refusal = refusal or planned.refusal or _refuse_users(settings, host)
     if refusal:
         return DriverPlan(refusal=refusal, manager=planned.manager, module_key=planned.module_key)
-    note = (
-        Note(f"changes driver {version}", reason) if reason else Note(f"updates driver {version}", "it was asked for")
-    )
-    due = planned.reboot_due or (reason is not None and host.driver.loaded_version is not None)
+    note = Note(f"{'changes' if reason else 'updates'} driver {version}", reason or UPDATE)
     reload = settings.nvidia_driver_reload and host.driver.loaded_version is not None
-    return replace(planned, reload=reload, reboot_due=due, update=reason is None, notes=(note, *planned.notes))
+    return replace(planned, reload=reload, may_be_there=True, notes=(note, *planned.notes))
 
 
 def _as_installed(settings: Settings, host: Host, version: str) -> Settings:

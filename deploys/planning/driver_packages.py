@@ -45,7 +45,9 @@ def name_packages(choice: Choice, host: Host, catalogue: Catalogue) -> DriverPla
     modules = _fill_in(row.modules(choice.flavour), words, kernels)
     programs = _fill_in(row.desktop if choice.usage == "desktop" else row.compute, words, kernels)
     held = kernel_packages(host) if row.prebuilt else ()
-    packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, kernels), *fabric, *held)))
+    # Whoever holds a kernel before we come has a reason: it is not moved, and modules for it must be there.
+    moved = [name for name in held if host.driver.packages or name not in host.packages.held]
+    packages = tuple(dict.fromkeys((*programs, *modules, *_fill_in(row.build, words, kernels), *fabric, *moved)))
     # EPEL on RHEL is its owner's to set up (see refuse_needs).
     first = _fill_in(row.first, words, kernels) if host.os.id != "rhel" else ()
     remove = _remove(choice, host, catalogue, (*packages, *first))

@@ -20,12 +20,6 @@ NVIDIAS_NAMES = (
 ARCHIVE_UBUNTU_VERSION = r".*-0ubuntu0\.\d\d\.\d\d"
 
 
-def installed_version(host: Host) -> str | None:
-    """The version of a driver that is there with module and library; None where one of them is missing."""
-    module = host.driver.disk_version or host.driver.next_boot_version
-    return module if module and host.driver.library_version else None
-
-
 def foreign_origin(host: Host, catalogue: Catalogue) -> str | None:
     """Whose the installed driver packages are, where they are neither the distribution's nor NVIDIA's."""
     versions = [version for _, version in host.driver.packages]
@@ -69,15 +63,17 @@ def why_change(settings: Settings, host: Host, gpus: Gpus, catalogue: Catalogue,
     usage, because = choose_usage(settings, host)
     if usage == "desktop" and host.driver.packages and not has_display_driver(host):
         return f"the display driver is missing, and {because}"
-    return _why_repair(host, version)
+    return None
 
 
-def _why_repair(host: Host, version: str) -> str | None:
+def why_repair(host: Host, version: str) -> str | None:
+    """What is missing of the installed driver, of this version, or None where it is whole."""
     managers = fabric_managers(host)
     if host.nvswitches and version not in managers.values():
         seen = ", ".join(f"{name} {found}" for name, found in managers.items()) or "none is installed"
         return f"the fabric manager of {version}, which NVSwitches need, is missing ({seen})"
-    if host.driver.library_version != version:
+    # A module that came for the next kernel alone is of the library's version: that wants the reboot only.
+    if host.driver.library_version not in (version, host.driver.next_boot_version):
         return f"module {version} and library {host.driver.library_version} differ"
     kernel = host.kernel.next_boot
     if kernel not in (None, host.kernel.running) and not host.driver.next_boot_version:

@@ -111,7 +111,7 @@ def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS)
 def _changes(plan: AreaPlan) -> bool:
     match plan:
         case DriverPlan():
-            return bool(plan.packages or plan.uninstall or plan.unfinished or plan.runfile) and not plan.update
+            return bool(plan.packages or plan.uninstall or plan.unfinished or plan.runfile) and not plan.may_be_there
         case ToolkitPlan():
             return bool(plan.packages)
         case DockerPlan():
@@ -125,7 +125,7 @@ def _changes(plan: AreaPlan) -> bool:
 def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
     """What becomes of a reboot that is due, or may turn out to be: after an update, or where loading anew fails."""
     # Prebuilt modules come with the newest kernel, which need not be the running one.
-    may_turn_out = driver.update or bool(driver.packages and driver.hold)
+    may_turn_out = driver.may_be_there or bool(driver.packages and driver.hold)
     if not (driver.reboot_due or may_turn_out):
         return RebootPlan()
     allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller

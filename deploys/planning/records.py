@@ -97,7 +97,7 @@ class DriverPlan:
     module_key: tuple[str, str] | None = None  # key and certificate of DKMS to stage for Secure Boot
     runfile: bool = False  # a driver of NVIDIA's .run installer is uninstalled before anything else
     absent: bool = False  # no driver is wished for
-    update: bool = False  # looks for the newest version of the release, which may be there already
+    may_be_there: bool = False  # a repair or an update: what it installs may be there and loaded already
     lead: str | None = None  # the package whose candidate version must be of the release
     repository: Repository | None = None
     security_floor: str = ""  # the version of this branch that has NVIDIA's newest known fixes; empty: not known

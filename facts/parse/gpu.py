@@ -12,7 +12,7 @@ DRIVER_PACKAGES = r".*nvidia.*|cuda-drivers.*|libcuda(debugger)?\d.*|libnv(cuvid
 # The toolkit, L4T, CUDA's libraries, nouveau's firmware and whole kernels carry the name but are no part of a driver.
 OTHER_PACKAGES = (
     r"(lib)?nvidia-(container|docker|l4t|jetpack|cuda(?!-mps)|cudnn|tensorrt|opencv|vpi|profiler|visual-profiler|nsight"
-    r"|openjdk|opencl-dev|ml-dev|fs|gds|gpu-firmware).*|firmware-nvidia-graphics"
+    r"|vaapi-driver|mig-manager|mig-parted|egl-wayland|openjdk|opencl-dev|ml-dev|fs|gds|gpu-firmware).*|firmware-nvidia-graphics|golang-.*"
     r"|linux-(?!(modules|objects|signatures)-nvidia).*|linux-modules-nvidia-fs-.*"
 )
 

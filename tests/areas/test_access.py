@@ -57,6 +57,17 @@ def test_any_argument_arrives_as_it_is(arguments: list[str]) -> None:
     assert words(WITH_PASSWORD, script, *arguments)[-2 - len(arguments) :] == [script, "gpu-hosts", *arguments]
 
 
+def test_a_script_that_reads_nothing_still_takes_all_that_is_sent() -> None:
+    """pyinfra writes after it has started the command, and fails where that has ended before."""
+    much = b"x" * (1 << 20)  # more than any pipe holds: who does not read it breaks the pipe
+    command = shlex.split(ROOT.ask("exit 3").get_raw_value())
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(much)
+        process.stdin.close()
+        assert process.wait(60) == 3
+
+
 def test_password_is_in_neither_the_command_nor_a_printed_record() -> None:
     command = WITH_PASSWORD.command("true", "x", stdin="y")
     for text in (command.get_raw_value(), str(command), repr(command), repr(WITH_PASSWORD), str(WITH_PASSWORD)):

@@ -113,7 +113,7 @@ def test_an_update_that_may_find_nothing_new_is_not_refused_for_a_reboot() -> No
     for reboot, host, allowed in (("when-idle", READY, True), ("when-idle", BUSY, False), (None, READY, False)):
         current = replace(host, driver=DRIVER_580)
         found = make_plan(Settings.model_validate({"reboot": reboot}), current, CATALOGUE, update=True)
-        assert (found.driver.update, found.driver.reboot_due) == (True, False)
+        assert (found.driver.may_be_there, found.driver.reboot_due) == (True, False)
         assert (found.reboot.refusal, found.reboot.allowed) == (None, allowed)
 
 
