@@ -6,6 +6,7 @@ import re
 
 from deploys.planning.catalogue import Catalogue, DriverPackages
 from deploys.planning.choice import Choice, rows_of
+from deploys.planning.installed import NVIDIAS_NAMES
 from deploys.planning.records import Area, DriverPlan, Refusal, Repository
 from deploys.planning.repositories import plan_components, plan_repository
 from deploys.planning.settings import Settings
@@ -116,6 +117,7 @@ def _remove(choice: Choice, host: Host, catalogue: Catalogue, wanted: tuple[str,
             name in (*others, "nvidia-persistenced")
             or _is_of_another_branch(name, choice)
             or _is_other_build(name, choice)
+            or (choice.row.origin == "distribution" and re.fullmatch(NVIDIAS_NAMES, name))
         )
     )
 
