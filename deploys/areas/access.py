@@ -51,10 +51,6 @@ class Access:
             lines = [self.password or "", *lines]
         return StringCommand(shlex.join(words), _stdin=lines)
 
-    def ask(self, script: str, *arguments: str) -> StringCommand:
-        """As ``command``, for a script that reads nothing: pyinfra fails where one ends before its input was sent."""
-        return self.command(f"cat >/dev/null\n{script}", *arguments)
-
 
 def run_now(connector: BaseConnector, command: StringCommand) -> tuple[bool, CommandOutput]:
     """Run a command made by ``Access`` outside any operation. Returns success and output."""
