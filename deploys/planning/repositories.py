@@ -91,7 +91,7 @@ def _fill_in_dnf(row: RepositoryRow, host: Host, fingerprint: str) -> Repository
         source="\n".join([*lines, f"gpgkey=file://{key_path}"]) + "\n",
         key_path=key_path,
         key_url=row.key_url.format_map(words),
-        fingerprint=fingerprint.upper(),
+        fingerprint=fingerprint.upper() if len(fingerprint) == 40 else fingerprint,
     )
 
 
@@ -112,7 +112,7 @@ def _fill_in_apt(row: RepositoryRow, host: Host, fingerprint: str) -> Repository
         source="\n".join(lines) + "\n",
         key_path=key_path,
         key_url=row.key_url.format_map(words),
-        fingerprint=fingerprint.upper(),
+        fingerprint=fingerprint.upper() if len(fingerprint) == 40 else fingerprint,
     )
 
 

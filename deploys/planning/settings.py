@@ -17,7 +17,7 @@ def _number_as_text(value: object) -> object:
 
 Fingerprint = Field(
     default=None,
-    pattern=r"^[0-9A-Fa-f]{40}$",
+    pattern=r"^([0-9A-Fa-f]{40}|[0-9a-f]{64})$",
     description="Fingerprint of the key that signs this repository, where you mirror it under your own.",
 )
 

@@ -70,7 +70,7 @@ def test_repositories_are_fetched_by_tls_and_checked_by_a_whole_fingerprint(cata
     for row in catalogue.repository:
         assert row.uri.startswith("https://"), row.name
         assert row.key_url.startswith("https://"), row.name
-        assert re.fullmatch(r"[0-9A-F]{40}|", row.fingerprint), row.name
+        assert re.fullmatch(r"[0-9A-F]{40}|[0-9a-f]{64}|", row.fingerprint), row.name
 
 
 def test_the_proof_image_is_pinned(catalogue: Catalogue) -> None:

@@ -227,10 +227,10 @@ REFUSALS: list[tuple[Host, Settings, str, str, str]] = [
         ),
     ),
     (
-        on("rocky-10.0"),
-        wish(),
+        on("ubuntu-26.04"),
+        wish(branch="595", source="nvidia"),
         "the fingerprint of the nvidia-driver repository's key is not known here for this release",
-        "https://developer.download.nvidia.com/compute/cuda/repos/rhel10/x86_64/CDF6BA43.pub",
+        "https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2604/x86_64/3bf863cc.pub",
         (
             "fetch that key, look at it (`gpg --show-keys FILE`), have it confirmed by a second source, and set "
             "nvidia_driver_key_fingerprint"
