@@ -76,12 +76,27 @@ choose_packages() {
 }
 
 # check_choice: whether apt would remove only what may go, and would change only those held packages that are the driver's.
+# check_kernels: whether prebuilt modules come for every kernel that comes with them, and for the one that boots next. An
+# archive publishes a kernel a while before its modules, and their metapackages do not need each other.
+check_kernels() {
+  case " $hold " in *' linux-modules-nvidia-'*) ;; *) return 0 ;; esac
+  coming=$(sed -nE 's/^Inst linux-image-(unsigned-)?([0-9][^ ]*) .*/\2/p' "$choice")
+  following=$(next_kernel)
+  [ -n "$(module_version "$following")" ] || coming="$coming $following"
+  for kernel in $coming; do
+    grep -qE "^Inst linux-modules-nvidia-.*-$kernel " "$choice" || fail "driver: its modules for a kernel are not there yet" \
+      "kernel $kernel would boot next, and no linux-modules-nvidia-…-$kernel comes" \
+      "run this again when the archive has them, or set nvidia_driver_source = \"nvidia\""
+  done
+}
+
 check_choice() {
   if ! choose_packages "$choice" --simulate; then
     quote "$choice"
     fail "driver: its packages cannot be installed" "apt-get install $wanted: $(short "$choice")" \
       "run that command on the host and mend what it says"
   fi
+  check_kernels
   others=
   for package in $(sed -nE 's/^(Remv|Purg) ([^ ]*).*/\2/p' "$choice"); do
     among "${package%%:*}" $remove $allowed || others="$others $package"

@@ -107,6 +107,36 @@ def test_removal_of_anything_else_is_refused_and_nothing_is_done(host: Place) ->
     assert is_untouched(host)
 
 
+@pytest.mark.parametrize(
+    ("lines", "modules", "kernel"),
+    [
+        (
+            ("Inst linux-image-6.8.0-101-generic (1 a)", "Inst linux-modules-nvidia-580-open-6.8.0-100-generic (1 a)"),
+            True,
+            "101",
+        ),
+        (("Inst linux-modules-nvidia-580-open-6.8.0-44-generic (1 a)",), False, RUNNING),
+    ],
+)
+def test_a_kernel_whose_prebuilt_modules_do_not_come_is_refused_and_nothing_is_done(
+    host: Place, lines: tuple[str, ...], modules: bool, kernel: str
+) -> None:
+    if not modules:
+        host.stand_in("modinfo", "exit 1")
+    set_file(host, "choice", *lines)
+    done = install(host, {"hold": "linux-modules-nvidia-580-open-generic"})
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert kernel in done.output
+    assert is_untouched(host)
+
+
+def test_kernels_come_with_their_prebuilt_modules(host: Place) -> None:
+    names = ("linux-image-6.8.0-101-generic", "linux-modules-nvidia-580-open-6.8.0-101-generic")
+    set_file(host, "choice", *(f"Inst {name} (1 a)" for name in names))
+    assert install(host, {"hold": "linux-modules-nvidia-580-open-generic"}).status == 0
+
+
 def test_what_others_put_on_hold_is_not_changed(host: Place) -> None:
     set_file(host, "installed", "linux-image-generic 6.8.0-45 hi", "nvidia-utils-580 580.1-1 hi", "libcuda 580.1-1 hi")
     set_file(host, "held", "linux-image-generic", "nvidia-utils-580", "libcuda")
