@@ -165,12 +165,14 @@ def _flavour(branch: Branch, row: DriverPackages, settings: Settings, gpus: Gpus
     return next((flavour for flavour in offered if flavour in wanted), None)
 
 
-def why_flavour(settings: Settings, choice: Choice, gpus: Gpus) -> str:
+def why_flavour(settings: Settings, choice: Choice, gpus: Gpus, host: Host) -> str:
     """The reason for a choice's modules."""
     if "proprietary" in gpus.kinds:
         return "the GPU has no GSP, which open modules need"
     if "open" in gpus.kinds:
         return "no others drive this GPU"
+    if host.driver.disk_flavour is choice.flavour:
+        return "as those that are installed"
     if settings.nvidia_driver_modules != "auto":
         return f"nvidia_driver_modules is {settings.nvidia_driver_modules}"
     if choice.flavour is ModuleFlavour.PROPRIETARY:

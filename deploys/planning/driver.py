@@ -273,7 +273,7 @@ def _why(settings: Settings, choice: Choice, gpus: Gpus, host: Host) -> tuple[No
     origin = "NVIDIA's repository" if choice.row.origin == "nvidia" else f"the archive of {host.os.pretty_name}"
     notes = [
         Note(f"installs driver {choice.release} from {origin}", f"{describe_branch(branch)}, serves {gpus}"),
-        Note(f"takes {choice.flavour} kernel modules", why_flavour(settings, choice, gpus)),
+        Note(f"takes {choice.flavour} kernel modules", why_flavour(settings, choice, gpus, host)),
         Note(f"for {choice.usage}", choice.usage_because),
     ]
     owners = sorted({gpu.bound_driver for gpu, _ in gpus.rows if gpu.bound_driver not in (None, "nvidia")})

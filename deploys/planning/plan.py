@@ -185,7 +185,8 @@ def _plan_proof(
         return ProofPlan(skipped=blocked)
     if driver.absent:
         return ProofPlan()
-    return plan_proof(settings.gpu_proof_image or catalogue.proof.image, host)
+    changes_driver = bool(driver.packages or driver.reload or reboot.due)
+    return plan_proof(settings.gpu_proof_image or catalogue.proof.image, host, changes_driver=changes_driver)
 
 
 def _wanted_images(settings: Settings, proof: ProofPlan) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ def driver_identity(host: Host) -> str | None:
     return host.driver.loaded_version
 
 
-def plan_proof(image: str, host: Host) -> ProofPlan:
-    """Prove again, unless the recorded proof was good and image, driver, mechanism and boot are still the same."""
+def plan_proof(image: str, host: Host, *, changes_driver: bool = False) -> ProofPlan:
+    """Prove again, unless the recorded proof was good and image, driver, mechanism and boot will still be the same."""
     desktop = bool(host.wsl and host.wsl.docker_desktop)
     # Docker Desktop has no `nvidia` runtime (docker/for-win issue 13907); --runtime needs no daemon restart elsewhere.
     mechanism = "--gpus all" if desktop else "--runtime=nvidia"
-    stale = stale_because(image, mechanism, host)
+    stale = stale_because(image, mechanism, host) or ("this run changes the driver" if changes_driver else None)
     note = Note("proves the GPU in a container", stale or "") if stale else _valid(host)
     return ProofPlan(image=image, mechanism=mechanism, run=bool(stale), notes=(note,))
 

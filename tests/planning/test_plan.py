@@ -270,3 +270,12 @@ def test_every_refusal_has_three_parts() -> None:
 
 def test_the_plan_is_a_function_of_its_input() -> None:
     assert plan(BARE) == plan(BARE)
+
+
+def test_a_changed_driver_is_proved_again_in_the_same_run() -> None:
+    wish = Settings(nvidia_driver_branch="595", reboot="when-needed", gpu_proof_image=PROOF_IMAGE)
+    found = make_plan(wish, READY, load_catalogue())
+    assert found.driver.packages
+    assert found.proof.run
+    kept = make_plan(Settings(gpu_proof_image=PROOF_IMAGE), READY, load_catalogue())
+    assert not kept.proof.run
