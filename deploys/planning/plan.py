@@ -136,6 +136,7 @@ def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_contr
     if not driver.reboot_due and not can_reboot:
         return RebootPlan()
     on_disk = "what this run installs" if driver.packages else host.driver.disk_version or "no driver"
+    on_disk = "no driver, after this run" if driver.uninstall else on_disk
     seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
     if settings.reboot == "never":
         return RebootPlan(due=True, notes=(Note("a reboot is due and left to you", "reboot is never"),))
