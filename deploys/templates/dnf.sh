@@ -1,36 +1,17 @@
 # shellcheck shell=sh
 # Shared by the scripts that use dnf (dnf4: Enterprise Linux 8 to 10): waiting for locks, looking at a transaction
 # before it is done, version locks.
-lock_timeout=300
 locks=/etc/dnf/plugins/versionlock.list
 stream_file=/etc/dnf/modules.d/nvidia-driver.module
 
 # lock_holder: the process that has one of dnf's locks, or rpm's, as "name (pid N)".
 lock_holder() {
-  pid=
   for lock in /var/cache/dnf/*_lock.pid /var/lib/dnf/*_lock.pid; do
     [ -s "$lock" ] || continue
     read -r pid <"$lock" || true
-    [ -n "$pid" ] && [ -d "/proc/$pid" ] && break
-    pid=
+    [ -n "$pid" ] && [ -d "/proc/$pid" ] && name_process "$pid" && return 0
   done
-  if [ -z "$pid" ]; then
-    found=$(find /proc/[0-9]*/fd -lname /var/lib/rpm/.rpm.lock -o -lname /usr/lib/sysimage/rpm/.rpm.lock 2>/dev/null | head -n 1)
-    [ -n "$found" ] || return 1
-    pid=${found#/proc/}
-    pid=${pid%%/*}
-  fi
-  printf '%s (pid %s)' "$(cat "/proc/$pid/comm" 2>/dev/null)" "$pid"
-}
-
-# wait_for_locks: returns when nobody uses dnf or rpm, or fails after $lock_timeout seconds and names who does.
-wait_for_locks() {
-  deadline=$(($(date +%s) + lock_timeout))
-  while holder=$(lock_holder); do
-    [ "$(date +%s)" -lt "$deadline" ] || fail "the package manager is busy" \
-      "$holder has held its lock for $lock_timeout s" "wait for it to end or stop it, then run this again"
-    sleep 1
-  done
+  opener /var/lib/rpm/.rpm.lock || opener /usr/lib/sysimage/rpm/.rpm.lock
 }
 
 # An rpm transaction that was cut off leaves the old package beside the new one.

@@ -9,10 +9,6 @@ offered() {
   dnf --quiet repoquery --disable-modular-filtering --qf '%{name} %{epoch}:%{version}-%{release}' "$1" 2>"$log" | sort -V
 }
 
-upstream() {
-  printf '%s\n' "$1" | sed 's/^[0-9]*://; s/-[^-]*$//'
-}
-
 # find_version: $wish, the newest version of the lead package that is of the release.
 find_version() {
   wish=

@@ -47,3 +47,38 @@ need_docker() {
 short() {
   tail -n "${2:-6}" "$1" 2>/dev/null | tr -s ' \t\n' ' '
 }
+
+# name_process PID: as "name (pid N)".
+name_process() {
+  printf '%s (pid %s)' "$(cat "/proc/$1/comm" 2>/dev/null)" "$1"
+}
+
+# opener FILE: a process that has it open, named. A container's file of the same path is another one.
+opener() {
+  [ -e "$1" ] || return 1
+  links=$(find /proc/[0-9]*/fd -lname "$1" 2>/dev/null)
+  for link in $links; do
+    [ "$(stat -L -c %d:%i "$link" 2>/dev/null)" = "$(stat -c %d:%i "$1" 2>/dev/null)" ] || continue
+    pid=${link#/proc/}
+    name_process "${pid%%/*}"
+    return 0
+  done
+  return 1
+}
+
+lock_timeout=300
+# wait_for_locks: returns when lock_holder, the package manager's own, finds nobody; or fails after $lock_timeout seconds
+# and names who it is.
+wait_for_locks() {
+  deadline=$(($(date +%s) + lock_timeout))
+  while holder=$(lock_holder); do
+    [ "$(date +%s)" -lt "$deadline" ] || fail "the package manager is busy" \
+      "$holder has held its lock for $lock_timeout s" "wait for it to end or stop it, then run this again"
+    sleep 1
+  done
+}
+
+# upstream VERSION: without epoch and revision, which is the driver's own version.
+upstream() {
+  printf '%s\n' "$1" | sed 's/^[0-9]*://; s/-[^-]*$//'
+}

@@ -5,10 +5,10 @@ What the stand-ins print is what the real ones print: ``gpg --show-keys --with-c
 """
 
 import shutil
-from pathlib import Path
 
 import pytest
 
+from deploys.areas.access import load_script
 from tests.areas.shell import Finished, Place, three_parts
 
 KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
@@ -178,7 +178,7 @@ def test_without_a_repository_the_lists_are_refreshed_once(apt: Place) -> None:
 def test_who_holds_the_lock_is_named(place: Place) -> None:
     lock = place.path("/var/lib/dpkg/lock-frontend")
     lock.parent.mkdir(parents=True)
-    script = place.moved((Path(__file__).parents[2] / "deploys/templates/apt.sh").read_text())
+    script = place.moved(load_script("apt"))
     assert place.run_text(f"{script}\nlock_holder").status == 1
     with lock.open("w"):
         done = place.run_text(f"{script}\nlock_holder")

@@ -6,10 +6,10 @@ signed by another key; ``gpg --show-keys --with-colons`` as for apt.
 
 import hashlib
 import shutil
-from pathlib import Path
 
 import pytest
 
+from deploys.areas.access import load_script
 from tests.areas.shell import Finished, Place, three_parts
 
 KEY = "610C7B14E068A878070DA4E99CD0A493D42D0685"
@@ -109,7 +109,7 @@ def test_somebody_elses_broken_repository_does_not_take_ours_away(dnf: Place) ->
 
 
 def test_who_holds_the_lock_is_named(place: Place) -> None:
-    script = place.moved((Path(__file__).parents[2] / "deploys/templates/dnf.sh").read_text())
+    script = place.moved(load_script("dnf"))
     assert place.run_text(f"{script}\nlock_holder").status == 1
     lock = place.path("/var/cache/dnf/metadata_lock.pid")
     lock.parent.mkdir(parents=True)
@@ -123,3 +123,15 @@ def test_who_holds_the_lock_is_named(place: Place) -> None:
     transaction.parent.mkdir()
     with transaction.open("w"):
         assert "(pid " in place.run_text(f"{script}\nlock_holder").output
+
+
+def test_a_lock_of_the_same_path_in_a_container_is_not_this_hosts(place: Place) -> None:
+    """/proc shows a container's files by their paths there: rpm of a container has a lock of that name, too."""
+    lock = place.path("/var/lib/rpm/.rpm.lock")
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    theirs = place.root / "theirs"
+    theirs.touch()
+    # What find would show: a process whose open file has the lock's path, and is another file.
+    place.stand_in("find", f"echo {theirs}")
+    assert place.run_text(f"{place.moved(load_script('dnf'))}\nlock_holder").status == 1
