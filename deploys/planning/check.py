@@ -10,6 +10,7 @@ from deploys.planning.images import is_present
 from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, stale_because
 from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.versions import numbers
 from facts.model import Host, PlatformKind
 
 
@@ -149,14 +150,10 @@ def _hold(host: Host) -> str:
 
 def _note_floor(plan: Plan, version: str) -> tuple[Finding, ...]:
     floor = plan.driver.security_floor
-    if not floor or _numbers(version) >= _numbers(floor):
+    if not floor or numbers(version) >= numbers(floor):
         return ()
     text = f"{version} is below the security floor of its branch, {floor} (NVIDIA's bulletin {plan.driver.bulletin})"
     return (Finding(Area.DRIVER, Verdict.NOTE, text, "deploys/driver_update.py installs the newest that there is"),)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _check_fabric_manager(host: Host, version: str) -> tuple[Finding, ...]:

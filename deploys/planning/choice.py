@@ -12,6 +12,7 @@ from deploys.planning.records import Area, Refusal
 from deploys.planning.repositories import distribution_of
 from deploys.planning.secure_boot import is_loadable
 from deploys.planning.settings import Settings
+from deploys.planning.versions import numbers
 from facts.model import Host, ModuleFlavour
 
 # The display driver, in every distribution's words.
@@ -114,13 +115,7 @@ def _kernel_too_new(row: DriverPackages, host: Host) -> str | None:
     """The kernel, running or next, for which DKMS is known to fail with the row's modules."""
     kernels = (host.kernel.running, host.kernel.next_boot or host.kernel.running)
     limit = row.unbuildable_from
-    return next((kernel for kernel in kernels if limit and _numbers(kernel) >= _numbers(limit)), None)
-
-
-def _numbers(kernel: str) -> tuple[int, ...]:
-    """6.12.107 of 6.12.107+deb13-amd64."""
-    found = re.match(r"\d+(\.\d+)*", kernel)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    return next((kernel for kernel in kernels if limit and numbers(kernel) >= numbers(limit)), None)
 
 
 def _refuse_kernel(choice: Choice, host: Host) -> Refusal:

@@ -7,6 +7,7 @@ from deploys.planning.obstacles import refuse_init, refuse_packages
 from deploys.planning.records import Area, DockerPlan, Note, Refusal
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
+from deploys.planning.versions import numbers
 from facts.model import Host
 
 
@@ -70,7 +71,7 @@ def _refuse_l4t_kernel(host: Host, catalogue: Catalogue) -> Refusal | None:
     affected = catalogue.l4t_without_raw_table
     if not host.jetson or not host.jetson.l4t:
         return None
-    if not _numbers(affected.first) <= _numbers(host.jetson.l4t) < _numbers(affected.fixed):
+    if not numbers(affected.first) <= numbers(host.jetson.l4t) < numbers(affected.fixed):
         return None
     return Refusal(
         Area.DOCKER,
@@ -78,7 +79,3 @@ def _refuse_l4t_kernel(host: Host, catalogue: Catalogue) -> Refusal | None:
         f"L4T {host.jetson.l4t}; the table is there from {affected.fixed} on",
         f"upgrade L4T to {affected.fixed} or newer, or install Docker 27.5.1 by hand and hold it; a later run keeps it",
     )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

@@ -9,6 +9,7 @@ from deploys.planning.choice import agrees, choose_usage, has_display_driver
 from deploys.planning.gpus import Gpus
 from deploys.planning.records import Area, Refusal
 from deploys.planning.settings import Settings
+from deploys.planning.versions import upstream
 from facts.model import Host
 
 # Versions of NVIDIA's own packages for Ubuntu end so since 580.126.09, those of Ubuntu's archive name the release.
@@ -85,11 +86,6 @@ def fabric_managers(host: Host) -> dict[str, str]:
     """Installed fabric managers' packages and their upstream versions."""
     pattern = r"nvidia-fabric-?manager(-\d{3})?"
     return {name: upstream(version) for name, version in host.driver.packages if re.fullmatch(pattern, name)}
-
-
-def upstream(version: str) -> str:
-    """580.95.05 of a package's version: 580.95.05-0ubuntu0.24.04.2, 3:580.95.05-1.el9."""
-    return re.split(r"[-+~]", version.partition(":")[2] or version)[0]
 
 
 def refuse_foreign_repository(host: Host, catalogue: Catalogue) -> Refusal | None:
