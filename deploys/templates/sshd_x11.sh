@@ -70,10 +70,11 @@ if ! wrong=$(first_wrong "$@"); then
     "grep -ri ${wrong:-x11} /etc/ssh on the host; or set sshd_x11 = False"
 fi
 # The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come.
+# The lock's file is opened to append: `>` would give it a new time long after a confirmed change.
 setsid sh -c '
   dir=$1 file=$2 token=$3
   sleep "$4"
-  exec 9>"$dir/lock" && flock 9
+  exec 9>>"$dir/lock" && flock 9
   [ "$(cat "$dir/pending" 2>/dev/null)" = "$token" ] || exit 0
   . "$dir/take_back"
   take_back

@@ -1,6 +1,7 @@
 """sshd's transaction in a real shell, with a stand-in sshd, and waits that end when the test says so."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def test_confirmed_change_stays(sshd: Place) -> None:
     assert drop_in(sshd).read_text() == TEXT
     assert drop_in(sshd).stat().st_mode & 0o777 == 0o644
     assert not is_pending(sshd)
+
+
+def test_timer_of_a_confirmed_change_leaves_no_trace(sshd: Place) -> None:
+    write(sshd)
+    confirm(sshd)
+    long_ago = (1, 1)
+    for path in (state(sshd), *state(sshd).iterdir()):
+        os.utime(path, long_ago)
+    end_patience(sshd)
+    assert {path.name: path.stat().st_mtime for path in state(sshd).iterdir()} == {"lock": 1, "take_back": 1}
+    assert state(sshd).stat().st_mtime == 1
 
 
 @pytest.mark.parametrize("before", [None, "X11Forwarding no\n"])
