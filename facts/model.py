@@ -140,12 +140,14 @@ class Wsl:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container on the host."""
+    """A container of the host's Docker."""
 
     id: str
     name: str
     image: str
     runtime: str | None
+    running: bool = True
+    pid: int | None = None  # of its first process, as the host counts
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,35 @@ class Docker:
     daemon_json: str | None  # the file's text; None where there is no file
     daemon_flags: str | None  # the unit's ExecStart arguments
     pending: bool  # marker of a daemon.json transaction that did not finish
-    containers: tuple[Container, ...] | None  # running ones
+    containers: tuple[Container, ...] | None  # stopped ones too
     images: tuple[Image, ...] | None
     packages: tuple[tuple[str, str], ...]  # docker-ce, docker.io, containerd.io …: (name, version)
+    # What `docker info` says that can be set in daemon.json, as lines: runtime=nvidia, default-runtime=runc,
+    # live-restore=false, log-driver=json-file, cgroup-driver=systemd, data-root=/var/lib/docker, debug=false,
+    # registry-mirror=https://…/, insecure-registry=10.0.0.0/8, address-pool=172.30.0.0/16 24, label=…,
+    # storage-driver=overlay2,
+    # http-proxy=…, https-proxy=…, no-proxy=… (proxies as docker prints them: without passwords)
+    in_force: tuple[str, ...] = ()
+    swarm: bool = False  # a member of a swarm
+    cdi: bool = False  # the daemon takes CDI device names: docker info has CDISpecDirs
+    started: int | None = None  # when dockerd started
+    ledger: str | None = None  # text of our record of the keys of daemon.json that we set
+    group: tuple[str, ...] = ()  # members of the group docker
+    rootless: tuple[str, ...] = ()  # users who run a rootless daemon: "alice (pid 812)"
+    shims: tuple[str, ...] = ()  # processes that keep containers of containerd, podman or CRI-O: "conmon (pid 77)"
+
+    @property
+    def running_containers(self) -> tuple[Container, ...]:
+        """Those that run now; empty where the daemon could not be asked."""
+        return tuple(container for container in self.containers or () if container.running)
+
+
+@dataclass(frozen=True)
+class CdiSpec:
+    """A CDI specification file of NVIDIA GPUs."""
+
+    path: str
+    driver: str | None  # driver version in the names of the libraries it mounts
 
 
 @dataclass(frozen=True)
@@ -184,7 +212,10 @@ class Toolkit:
 
     packages: tuple[tuple[str, str], ...]  # nvidia-container-toolkit, libnvidia-container1 …: (name, version)
     runtime_path: str | None  # where nvidia-container-runtime is
-    cdi_specs: tuple[str, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
+    cdi_specs: tuple[CdiSpec, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
+    mode: str | None = None  # of nvidia-container-runtime in its config.toml: auto, legacy, csv, cdi, jit-cdi
+    hook_since: int | None = None  # when nvidia-container-runtime-hook (or nvidia-cdi-hook, the later) was installed
+    cdi_refresh: str | None = None  # state of nvidia-cdi-refresh.service where there is such a unit: active, failed …
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,10 @@ def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_contr
 
 def _allow_reboot(settings: Settings, host: Host, seen: str) -> RebootPlan:
     even_in_use = settings.reboot == "when-needed"
-    running = [*(f"container {container.name}" for container in host.docker.containers or ()), *processes_at_work(host)]
+    running = [
+        *(f"container {container.name}" for container in host.docker.running_containers),
+        *processes_at_work(host),
+    ]
     if running and not even_in_use:
         remedy = 'run this again when they have ended, or set reboot = "when-needed", which stops them'
         brief = "a reboot is due, and it would stop what runs here"

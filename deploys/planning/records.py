@@ -26,6 +26,14 @@ class Area(StrEnum):
     PROOF = "gpu proof"
 
 
+class Action(StrEnum):
+    """How a changed daemon.json is taken up by the daemon, gentlest first."""
+
+    NONE = "none"
+    RELOAD = "reload"  # SIGHUP
+    RESTART = "restart"
+
+
 @dataclass(frozen=True)
 class Note:
     """A decision: what was chosen, because of which reading."""
@@ -71,6 +79,9 @@ class Repository:
     key_path: str
     key_url: str
     fingerprint: str
+    # Somebody's source files that give the same repository in an older form or with another key: path, SHA-256 of the
+    # file as it was read, text that stays of it ("": the file goes). A copy of each is kept.
+    migrated: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,9 +123,19 @@ class DriverPlan:
 class DockerPlan:
     """Docker Engine: packages to install, or an installed engine that only has to be started."""
 
-    packages: tuple[str, ...] = ()
+    manager: str = "apt"
+    packages: tuple[str, ...] = ()  # the first is the one whose version is wished for
+    same_version: tuple[str, ...] = ()  # those of ``packages`` that must be of the first one's version
+    release: str = ""  # what its version must be or begin with; empty: the newest
+    floor: str = ""  # what it must at least be
+    avoid: tuple[tuple[str, str], ...] = ()  # bad versions: (first, fixed), fixed is good again; "" for not yet
+    remove: tuple[str, ...] = ()  # installed packages in the way, on which nothing runs
+    hold: tuple[str, ...] = ()
     repository: Repository | None = None
+    restarts: bool = False  # an installed engine is changed, and its daemon starts anew
+    stops_containers: bool = False  # it may do so while containers run
     start: bool = False
+    users: tuple[str, ...] = ()  # to be made members of the group docker
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
     skipped: str | None = None
@@ -122,10 +143,20 @@ class DockerPlan:
 
 @dataclass(frozen=True)
 class ToolkitPlan:
-    """NVIDIA Container Toolkit packages to install, and those that must be of one version afterwards."""
+    """NVIDIA Container Toolkit: packages to install in one version, or to remove; CDI specifications to refresh."""
 
-    packages: tuple[str, ...] = ()
-    expected: tuple[str, ...] = ()
+    manager: str = "apt"
+    packages: tuple[str, ...] = ()  # all of one version; the first is the one whose version is wished for
+    release: str = ""
+    floor: str = ""
+    avoid: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()  # installed packages of older names: nvidia-docker2 …
+    uninstall: tuple[str, ...] = ()  # the toolkit is not wished for; it goes after the daemon has let go of it
+    hold: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()  # must be there and of one version afterwards
+    absent: bool = False  # no toolkit is wished for
+    cdi: bool = False  # the CDI specification is missing or stale, and is made anew when the driver is loaded
+    stale_specs: tuple[str, ...] = ()  # files of CDI specifications of another driver, to be put aside
     repository: Repository | None = None
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
@@ -136,8 +167,16 @@ class ToolkitPlan:
 class DaemonPlan:
     """daemon.json as it should be. ``found`` is the SHA-256 of the file the plan was made from, or "absent"."""
 
-    text: str | None = None
+    text: str | None = None  # None: nothing is to be done
     found: str = "absent"
+    action: Action = Action.NONE  # how the daemon takes it up
+    bridge: str | None = None  # the file as found and live-restore on: taken up by a reload before the restart
+    stops_containers: bool = False  # a restart may stop running containers
+    for_gpus: bool = False  # a reload becomes a restart, if no container runs then: only so `--gpus` works
+    ledger: str = ""  # text of the record of the keys that we set
+    expected: tuple[str, ...] = ()  # lines of Docker.in_force that must be there afterwards; "!" before: must not
+    executables: tuple[str, ...] = ()  # of the runtimes: must be on the host
+    diff: tuple[str, ...] = ()  # unified, without secrets, for people
     runtimes: tuple[str, ...] = ()  # must be known to the daemon afterwards
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
@@ -169,10 +208,11 @@ class RebootPlan:
 
 @dataclass(frozen=True)
 class ProofPlan:
-    """The container that initialises CUDA: its image and how it gets the GPU."""
+    """The container that initialises CUDA: its image and the ways in which it gets the GPU."""
 
     image: str = ""
-    mechanism: str = ""  # the `docker run` options that inject the GPU
+    mechanism: str = ""  # the `docker run` options that must inject the GPU
+    also: tuple[str, ...] = ()  # other ways that this Docker and toolkit have, tried and told besides
     run: bool = False  # False: the recorded proof is still valid, or there can be none
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None

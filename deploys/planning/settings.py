@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -68,9 +68,72 @@ class Settings(BaseModel):
     nvidia_driver_key_fingerprint: str | None = Fingerprint
     nvidia_toolkit_key_fingerprint: str | None = Fingerprint
     docker_key_fingerprint: str | None = Fingerprint
+    nvidia_toolkit: Literal["present", "absent"] = Field(
+        default="present",
+        description="absent takes the nvidia runtime out of daemon.json, then removes the toolkit's packages.",
+    )
+    nvidia_toolkit_version: str = Field(
+        default="auto",
+        pattern=r"^(auto|\d+\.\d+\.\d+)$",
+        description="Version of all the toolkit's packages (1.19.1). auto: the newest; an installed one is kept unless "
+        "it has known security holes.",
+    )
+    nvidia_toolkit_jetson: Literal["keep", "upgrade"] = Field(
+        default="keep", description="What to do with the toolkit of a JetPack that has known security holes."
+    )
     docker_source: Literal["auto", "docker", "distribution"] = Field(
         default="auto",
         description="Where a missing Docker comes from; auto is Docker's repository. An installed one is kept.",
+    )
+    docker_version: Annotated[str, BeforeValidator(_number_as_text)] = Field(
+        default="auto",
+        pattern=r"^(auto|(>=)?\d{1,3}(\.\d{1,3}){0,2})$",
+        description="A version (28 or 28.5.2) or the oldest that will do (>=28.3). auto: the newest, where there is "
+        "none. An installed Docker of the same source is changed to it, which restarts it.",
+    )
+    docker_restart: Literal["when-idle", "when-needed", "never"] = Field(
+        default="when-idle",
+        description="Restart Docker where a change needs it: when-idle only if no container runs or live-restore keeps "
+        "them, when-needed even then.",
+    )
+    docker_users: tuple[str, ...] = Field(
+        default=(), description="Users to be put into the group docker. Members of it are as good as root."
+    )
+    docker_live_restore: bool | None = Field(
+        default=None, description="Containers go on while the daemon is away; switched on before a restart."
+    )
+    docker_log_driver: str | None = Field(
+        default=None, description="Log driver of new containers: local, json-file, journald and others."
+    )
+    docker_log_opts: dict[str, str] = Field(
+        default={}, description='Its options, as texts: {"max-size": "10m", "max-file": "3"}.'
+    )
+    docker_default_address_pools: tuple[dict[str, str | int], ...] = Field(
+        default=(), description='Where new networks get their addresses: [{"base": "172.30.0.0/16", "size": 24}].'
+    )
+    docker_registry_mirrors: tuple[str, ...] = Field(
+        default=(), description="Mirrors of Docker Hub, added to those that are there."
+    )
+    docker_insecure_registries: tuple[str, ...] = Field(
+        default=(), description="Registries without TLS, added to those that are there."
+    )
+    docker_data_root: str | None = Field(
+        default=None, description="Where Docker keeps images and containers; only while it has none."
+    )
+    docker_cgroup_driver: Literal["systemd", "cgroupfs"] | None = Field(
+        default=None, description="The daemon's cgroup driver."
+    )
+    docker_default_runtime: str | None = Field(
+        default=None, description="The runtime of containers that name none: nvidia, runc."
+    )
+    docker_features: dict[str, bool] = Field(
+        default={}, description='Features of the daemon, each by its name: {"cdi": True}. Others stay.'
+    )
+    docker_http_proxy: str | None = Field(default=None, description="The daemon's proxy for http, from Docker 23 on.")
+    docker_https_proxy: str | None = Field(default=None, description="The same for https.")
+    docker_no_proxy: str | None = Field(default=None, description="Hosts that it reaches without, with commas between.")
+    docker_daemon_json: dict[str, Any] = Field(
+        default={}, description="Any other keys of daemon.json, merged into what is there."
     )
     sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
     images: tuple[str, ...] = Field(default=(), description="Image references to pull, best with a digest.")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from ..model import Container, Docker, Image, Toolkit
+from ..model import CdiSpec, Container, Docker, Image, Toolkit
 from .answer import Answer
 from .packages import installed, pick
 
@@ -143,5 +143,5 @@ def read_toolkit(answer: Answer) -> Toolkit:
     return Toolkit(
         packages=pick(installed(answer), TOOLKIT_PACKAGES),
         runtime_path=answer.first("docker", "runtime"),
-        cdi_specs=answer.all("docker", "cdi"),
+        cdi_specs=tuple(CdiSpec(path, None) for path in answer.all("docker", "cdi")),
     )
