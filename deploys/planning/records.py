@@ -20,7 +20,7 @@ class Area(StrEnum):
     DRIVER = "driver"
     DOCKER = "docker"
     TOOLKIT = "toolkit"
-    DAEMON = "daemon runtimes"
+    DAEMON = "docker daemon"
     IMAGES = "images"
     REBOOT = "reboot"
     PROOF = "gpu proof"

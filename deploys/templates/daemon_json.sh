@@ -90,7 +90,7 @@ if [ -e "$dir/pending" ]; then
   fail "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
     "$dir/pending was there" "run this again"
 fi
-need_docker "daemon runtimes"
+need_docker "docker daemon"
 command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
   "no such command on the path" "see above what became of the toolkit"
 

@@ -17,7 +17,7 @@ RIGHT = (
     "driver: ",
     "docker: Docker ",
     "toolkit: toolkit ",
-    "daemon runtimes: the nvidia runtime is registered (daemon.json and the daemon have it)",
+    "docker daemon: the nvidia runtime is registered (daemon.json and the daemon have it)",
     "images: 2 of 2 images are there (by digest)",
     "gpu proof: the proof on record of ",
     "(simulated GPU) is valid (nothing it rests on has changed)",
@@ -41,14 +41,14 @@ def test_dry_run_shows_the_plan_with_reasons(fleet: Fleet) -> None:
     assert "driver: the driver is left alone (it is part of L4T 36.4.7)" in fleet.dry.said_of("t-jetson")
     wsl = fleet.dry.said_of("t-wsl")
     assert "sshd X11: sets x11forwarding yes (it is no, by /etc/ssh/sshd_config.d/50-site.conf:2" in wsl
-    assert "daemon runtimes: adds the nvidia runtime to daemon.json (its other keys stay as they are)" in wsl
+    assert "docker daemon: adds the nvidia runtime to daemon.json (its other keys stay as they are)" in wsl
     assert set(fleet.dry.verdicts.values()) == {"planned", "refused"}
 
 
 def test_dry_run_shows_the_refusal(fleet: Fleet) -> None:
     """In three parts, and in the table."""
-    assert fleet.dry.is_three_part("t-refusing", "daemon runtimes: refused: daemon.json"), fleet.dry.text
-    assert "skipped: it needs daemon runtimes, which is refused" in fleet.dry.said_of("t-refusing")
+    assert fleet.dry.is_three_part("t-refusing", "docker daemon: refused: daemon.json"), fleet.dry.text
+    assert "skipped: it needs docker daemon, which is refused" in fleet.dry.said_of("t-refusing")
     assert fleet.dry.verdicts["t-refusing"] == "refused"
 
 

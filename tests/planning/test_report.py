@@ -43,7 +43,7 @@ def test_the_plan_of_a_bare_host_reads_area_by_area_with_reasons() -> None:
         "driver",
         "docker",
         "toolkit",
-        "daemon runtimes",
+        "docker daemon",
         "images",
         "gpu proof",
     ]
