@@ -78,6 +78,7 @@ marks() {
         say unread "/var/lib/gpu-hosts: not readable"
     fi
     text var/lib/gpu-hosts/proof
+    text var/lib/gpu-hosts/daemon-json/ledger
 }
 
 board() {
@@ -147,12 +148,15 @@ gpu_users() {
     done
 }
 
-driver_services() {
+# services KEY UNIT…: the state of those that are there
+services() {
     [ -e run/systemd/system ] || return 0
-    for unit in nvidia-persistenced nvidia-fabricmanager; do
+    key=$1
+    shift
+    for unit; do
         for folder in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
             if [ -e "$folder/$unit.service" ]; then
-                say service "$unit $(limited systemctl is-active "$unit")"
+                say "$key" "$unit $(limited systemctl is-active "$unit")"
                 break
             fi
         done
@@ -181,7 +185,7 @@ driver() {
         limited dmesg 2>/dev/null | grep -E 'NVRM|nvidia|nova_core' | tail -n 20 | each kernel_log
     fi
     gpu_users
-    driver_services
+    services service nvidia-persistenced nvidia-fabricmanager
     for instance in proc/driver/nvidia/capabilities/gpu*/mig/gi*; do
         if [ -d "$instance" ]; then say mig "$instance"; fi
     done
@@ -316,10 +320,13 @@ packages() {
     sha256sum etc/apt/keyrings/* usr/share/keyrings/* | each keyring
 }
 
+# dockerd's process id into $daemon
+dockerd_pid() { line run/docker.pid && daemon=$line && line "proc/$daemon/comm" && [ "$line" = dockerd ]; }
+
 # Whether asking Docker is safe: where systemd holds the socket, a question would start a daemon that is stopped.
 docker_listens() {
     has docker || return 1
-    if line run/docker.pid && line "proc/$line/comm" && [ "$line" = dockerd ]; then return 0; fi
+    if dockerd_pid; then return 0; fi
     [ -e run/docker.sock ] || [ -e var/run/docker.sock ] || return 1
     if [ -e snap/bin/docker ] || [ ! -e run/systemd/system ]; then return 0; fi
     case $docker_link in */docker-desktop/*) return 0 ;; esac
@@ -338,17 +345,54 @@ docker_state() {
     esac
     root=${info#*'"DockerRootDir":"'}
     root=${root%%'"'*}
-    if running=$(limited docker ps -q --no-trunc); then
+    if containers=$(limited docker ps -aq --no-trunc); then
         say listed containers
+        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.State.Pid}}'
         # shellcheck disable=SC2086
-        [ -z "$running" ] || limited docker inspect --type container \
-            --format '{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}}' $running | each running
+        [ -z "$containers" ] || limited docker inspect --type container --format "$about" $containers | each container
     fi
     if images=$(limited docker image ls --digests --no-trunc \
         --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}'); then
         say listed images
         [ -z "$images" ] || printf '%s\n' "$images" | each image
     fi
+}
+
+# The user that a rootless dockerd runs as: process, name or number
+rootless() {
+    grep -q dockerd "proc/$1/cmdline" || return 0
+    while read -r field uid _ && [ "$field" != Uid: ]; do :; done <"proc/$1/status"
+    user=$(grep "^[^:]*:[^:]*:$uid:" etc/passwd)
+    user=${user%%:*}
+    say rootless "$1 ${user:-$uid}"
+}
+
+# Who else keeps containers. The shims of Docker, rootless too, serve containerd's namespaces moby and plugins.moby.
+other_engines() {
+    shims=
+    for process in proc/[0-9]*; do
+        line "$process/comm"
+        case $line in
+            conmon*) say shim "${process#proc/} $line" ;;
+            containerd-shim*) shims="$shims $process/cmdline" ;;
+            rootlesskit) rootless "${process#proc/}" ;;
+        esac
+    done
+    # shellcheck disable=SC2086
+    [ -z "$shims" ] || grep -LzE '^(plugins\.)?moby' $shims | while IFS=/ read -r _ pid _; do
+        line "proc/$pid/comm" && say shim "$pid $line"
+    done
+}
+
+# CDI specifications of GPUs, each with the first library in it whose name tells the driver's version.
+cdi_specs() {
+    for spec in etc/cdi/*.yaml etc/cdi/*.json var/run/cdi/*.yaml var/run/cdi/*.json; do
+        [ -e "$spec" ] || continue
+        [ -r "$spec" ] || say unread "/$spec: not readable"
+        grep -qE '(^|")kind"?: *.?nvidia\.com/gpu([^-._a-zA-Z0-9]|$)' "$spec" || continue
+        library=$(grep -oE -m1 'lib(cuda|nvidia-ml)\.so\.[0-9]{3,}(\.[0-9]+)+' "$spec")
+        say cdi "${library%%[!a-z.0-9-]*} /$spec"
+    done
 }
 
 docker_engine() {
@@ -365,6 +409,11 @@ docker_engine() {
             break
         fi
     done
+    if dockerd_pid && line "proc/$daemon/stat"; then
+        say dockerd "$(grep '^btime ' proc/stat) ${line##*) }"
+    fi
+    grep '^docker:' etc/group | each group
+    other_engines
     if docker_listens; then
         say running yes
         docker_state
@@ -380,9 +429,12 @@ docker_engine() {
         path=$path/nvidia-container-runtime
         if [ -e "$path" ]; then say runtime "/$path"; fi
     done
-    for spec in etc/cdi/*.yaml etc/cdi/*.json var/run/cdi/*.yaml var/run/cdi/*.json; do
-        if [ -e "$spec" ]; then say cdi "/$spec"; fi
-    done
+    text etc/nvidia-container-runtime/config.toml
+    # The last of these is the hook's older name.
+    stat -c %Z usr/bin/nvidia-container-runtime-hook usr/bin/nvidia-cdi-hook usr/bin/nvidia-container-toolkit |
+        each hook
+    services cdi_refresh nvidia-cdi-refresh
+    cdi_specs
 }
 
 {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+import tomllib
 
 from ..model import CdiSpec, Container, Docker, Image, Toolkit
-from .answer import Answer
+from .answer import Answer, to_int
+from .daemon import Info, find_in_force, in_swarm, read_info, start_time, word
 from .packages import installed, pick
 
 # Packages that are a Docker Engine, and what stands in for one.
@@ -15,8 +15,6 @@ ENGINES = ("docker-ce", "docker.io", "moby-engine", "docker-desktop", "docker-en
 DOCKER_PACKAGES = r"docker.*|containerd.*|runc|moby-.*|podman-docker"
 ENGINE_FILES = ("/usr/bin/dockerd", "/usr/local/bin/dockerd", "/usr/sbin/dockerd", "/snap/bin/docker")
 TOOLKIT_PACKAGES = r"(lib)?nvidia-(container|docker).*"
-
-Info = Mapping[str, object]
 
 
 def read_docker(answer: Answer) -> Docker:
@@ -39,25 +37,18 @@ def read_docker(answer: Answer) -> Docker:
         daemon_json=daemon_json(answer),
         daemon_flags=daemon_flags(answer),
         pending=answer.marked("/var/lib/gpu-hosts/daemon-json/pending"),
-        containers=read_running(answer),
+        containers=read_containers(answer),
         images=read_images(answer),
         packages=packages,
+        in_force=find_in_force(info),
+        swarm=in_swarm(info),
+        cdi=bool(info.get("CDISpecDirs")),
+        started=start_time(answer),
+        ledger=answer.files.get("/var/lib/gpu-hosts/daemon-json/ledger"),
+        group=group_members(answer),
+        rootless=read_processes(answer.all("docker", "rootless")),
+        shims=read_processes(answer.all("docker", "shim")),
     )
-
-
-def read_info(answer: Answer) -> Info:
-    """``docker info`` as an object; empty where there is none or it is not JSON."""
-    try:
-        info = json.loads(answer.first("docker", "info") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return info if isinstance(info, dict) else {}
-
-
-def word(info: Info, key: str) -> str | None:
-    """A non-empty text of an object, or None."""
-    value = info.get(key)
-    return value if isinstance(value, str) and value else None
 
 
 def find_origin(answer: Answer, packages: tuple[tuple[str, str], ...]) -> str | None:
@@ -117,12 +108,27 @@ def daemon_flags(answer: Answer) -> str | None:
     return options[1] if options else None
 
 
-def read_running(answer: Answer) -> tuple[Container, ...] | None:
-    """Running containers; None where the daemon could not be asked."""
+def group_members(answer: Answer) -> tuple[str, ...]:
+    """Members of the group docker: its line of /etc/group, so without those whose primary group it is."""
+    return tuple(filter(None, (answer.first("docker", "group") or "").partition(":")[2].split(":")[-1].split(",")))
+
+
+def read_processes(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``812 alice`` as people read it: "alice (pid 812)"."""
+    rows = (value.partition(" ") for value in values)
+    return tuple(f"{name or '?'} (pid {pid})" for pid, _, name in rows)
+
+
+def read_containers(answer: Answer) -> tuple[Container, ...] | None:
+    """Containers, stopped ones too; None where the daemon could not be asked."""
     if "containers" not in answer.all("docker", "listed"):
         return None
-    rows = (value.split() for value in answer.all("docker", "running"))
-    return tuple(Container(row[0], row[1].lstrip("/"), row[3], row[2]) for row in rows if len(row) == 4)
+    # Not split(): a container that an old Docker made may have no runtime.
+    rows = (value.split(" ") for value in answer.all("docker", "container"))
+    return tuple(
+        Container(identity, name.lstrip("/"), image, runtime or None, running == "true", to_int(pid) or None)
+        for identity, name, runtime, image, running, pid in (row for row in rows if len(row) == 6)
+    )
 
 
 def read_images(answer: Answer) -> tuple[Image, ...] | None:
@@ -139,9 +145,25 @@ def read_images(answer: Answer) -> tuple[Image, ...] | None:
 
 
 def read_toolkit(answer: Answer) -> Toolkit:
-    """NVIDIA Container Toolkit's packages, runtime and CDI files."""
+    """NVIDIA Container Toolkit's packages, runtime, its configuration and CDI files."""
+    specs = (value.partition(" ") for value in answer.all("docker", "cdi"))
+    hooks = map(to_int, answer.all("docker", "hook"))
+    refresh = answer.first("docker", "cdi_refresh")
     return Toolkit(
         packages=pick(installed(answer), TOOLKIT_PACKAGES),
         runtime_path=answer.first("docker", "runtime"),
-        cdi_specs=tuple(CdiSpec(path, None) for path in answer.all("docker", "cdi")),
+        cdi_specs=tuple(CdiSpec(path, library.partition(".so.")[2] or None) for library, _, path in specs),
+        mode=runtime_mode(answer),
+        hook_since=max((since for since in hooks if since), default=None),
+        cdi_refresh=(refresh.partition(" ")[2] or "unknown") if refresh else None,
     )
+
+
+def runtime_mode(answer: Answer) -> str | None:
+    """What the toolkit's configuration has as mode of nvidia-container-runtime; None where it says nothing."""
+    try:
+        config = tomllib.loads(answer.files.get("/etc/nvidia-container-runtime/config.toml") or "")
+    except (ValueError, RecursionError):
+        return None
+    section = config.get("nvidia-container-runtime")
+    return word(section, "mode") if isinstance(section, dict) else None

@@ -1,0 +1,210 @@
+"""Docker's daemon as it is, other engines beside it, and the toolkit's files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facts.model import CdiSpec, Container
+from facts.parse import parse_probe
+from tests.facts.answers import file_line, host_of
+from tests.facts.machines import link_tools, run_probe
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder of links to the plain tools."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    return link_tools(folder)
+
+
+def write(root: Path, path: str, content: str) -> None:
+    """A file below ``root`` with its folders."""
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(content)
+
+
+def process(root: Path, pid: int, name: str, *arguments: str) -> None:
+    """A process below ``root``: its name as the kernel cuts it and its command line."""
+    write(root, f"proc/{pid}/comm", f"{name}\n")
+    write(root, f"proc/{pid}/cmdline", "".join(f"{argument}\0" for argument in arguments))
+
+
+def info_line(fields: dict[str, object]) -> str:
+    """What a daemon that answers says of itself."""
+    return f"docker.info={json.dumps({'ServerVersion': '28.5.2'} | fields)}"
+
+
+def test_nothing_is_in_force_where_no_daemon_answers() -> None:
+    silent = '{"LiveRestoreEnabled":false,"Debug":false,"CDISpecDirs":null,"ServerErrors":["no such file"]}'
+    assert host_of(f"docker.info={silent}").docker.in_force == ()
+
+
+def test_fields_that_an_old_daemon_does_not_have_give_no_lines() -> None:
+    assert host_of(info_line({"DefaultRuntime": "runc", "HttpProxy": ""})).docker.in_force == ("default-runtime=runc",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"RegistryConfig": None, "Runtimes": [], "Labels": None, "DefaultAddressPools": {}, "Swarm": "active"},
+        {"RegistryConfig": {"Mirrors": None, "IndexConfigs": [], "InsecureRegistryCIDRs": None}},
+        {"RegistryConfig": {"IndexConfigs": {"docker.io": None}}, "DefaultAddressPools": [None], "Debug": "yes"},
+    ],
+)
+def test_fields_of_another_kind_give_no_lines(fields: dict[str, object]) -> None:
+    docker = host_of(info_line(fields)).docker
+    assert docker.in_force == ()
+    assert not docker.swarm
+
+
+@pytest.mark.parametrize(
+    ("state", "member"),
+    # The states of moby's api/types/swarm/swarm.go; one that fails is a member all the same.
+    [("active", True), ("pending", True), ("locked", True), ("error", True), ("inactive", False), ("", False)],
+)
+def test_swarm_member(state: str, member: bool) -> None:
+    assert host_of(info_line({"Swarm": {"LocalNodeState": state}})).docker.swarm is member
+
+
+@pytest.mark.parametrize(("folders", "cdi"), [(["/etc/cdi", "/var/run/cdi"], True), ([], False), (None, False)])
+def test_cdi_is_on_where_the_daemon_has_folders_for_it(folders: list[str] | None, cdi: bool) -> None:
+    assert host_of(info_line({"CDISpecDirs": folders})).docker.cdi is cdi
+
+
+def test_stopped_containers_and_those_without_a_runtime_are_listed() -> None:
+    docker = host_of(
+        "docker.listed=containers",
+        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true 4711",
+        "docker.container=bb /old  debian:9 false 0",
+        "docker.container=half a row",
+    ).docker
+    train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", running=True, pid=4711)
+    assert docker.containers == (train, Container("bb", "old", "debian:9", None, running=False, pid=None))
+    assert docker.running_containers == (train,)
+
+
+@pytest.mark.parametrize(
+    ("value", "started"),
+    [
+        # proc(5): the 22nd field counts from boot in clock ticks, of which a second has 100.
+        ("btime 1795280000 S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 6099 20 21", 1795280060),
+        ("btime 1795280000 S 1 2 3", None),
+        ("S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 6099 20 21", None),
+    ],
+)
+def test_start_of_the_daemon(value: str, started: int | None) -> None:
+    assert host_of(f"docker.dockerd={value}").docker.started == started
+
+
+@pytest.mark.parametrize(
+    ("line", "members"),
+    [("docker:x:999:alice,bob", ("alice", "bob")), ("docker:x:999:", ()), ("docker:x", ("x",)), (None, ())],
+)
+def test_members_of_the_group(line: str | None, members: tuple[str, ...]) -> None:
+    assert host_of(*([f"docker.group={line}"] if line else [])).docker.group == members
+
+
+def test_ledger_arrives_as_it_is() -> None:
+    text = '{"version": 1, "keys": [{"path": ["log-driver"], "ours": "local"}]}\n'
+    assert host_of(file_line("/var/lib/gpu-hosts/daemon-json/ledger", text)).docker.ledger == text
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ('[nvidia-container-runtime]\nmode = "legacy"\n', "legacy"),
+        ('[nvidia-container-runtime]\n#mode = "legacy"\n', None),
+        ('nvidia-container-runtime.mode = "cdi"\n', "cdi"),
+        ('[nvidia-container-runtime-hook]\nmode = "legacy"\n', None),
+        ("nvidia-container-runtime = 1\n", None),
+        ("[nvidia-container-runtime\n", None),
+    ],
+)
+def test_mode_of_the_runtime(text: str, mode: str | None) -> None:
+    assert host_of(file_line("/etc/nvidia-container-runtime/config.toml", text)).toolkit.mode == mode
+
+
+def test_the_later_hook_counts() -> None:
+    assert host_of("docker.hook=1795280000", "docker.hook=1795290000").toolkit.hook_since == 1795290000
+    assert host_of("docker.hook=").toolkit.hook_since is None
+
+
+def test_hook_is_as_old_as_its_installation(tmp_path: Path, tools: Path) -> None:
+    """A package gives its files times of long ago; the inode's own is of today."""
+    hook = tmp_path / "usr/bin/nvidia-container-runtime-hook"
+    write(tmp_path, "usr/bin/nvidia-container-runtime-hook", "")
+    installed = int(hook.stat().st_ctime)
+    assert parse_probe(run_probe(tmp_path, [tools])).toolkit.hook_since == installed
+
+
+def test_state_of_the_service_that_refreshes_cdi() -> None:
+    assert host_of("docker.cdi_refresh=nvidia-cdi-refresh active").toolkit.cdi_refresh == "active"
+    assert host_of("docker.cdi_refresh=nvidia-cdi-refresh ").toolkit.cdi_refresh == "unknown"
+    assert host_of().toolkit.cdi_refresh is None
+
+
+YAML_SPEC = """
+cdiVersion: 0.5.0
+containerEdits:
+  mounts:
+  - hostPath: /usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05
+  - hostPath: /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.580.95.05
+kind: nvidia.com/gpu
+"""
+JSON_SPEC = {
+    "cdiVersion": "0.5.0",
+    "kind": "nvidia.com/gpu",
+    "containerEdits": {
+        "mounts": [{"hostPath": "/usr/lib64/libnvidia-ml.so.595.84"}, {"hostPath": "/usr/lib64/libcuda.so.595.84"}]
+    },
+}
+WSL_SPEC = """kind: "nvidia.com/gpu"\nhostPath: /usr/lib/wsl/lib/libcuda.so.1.1\n"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "specs"),
+    [
+        ("nvidia.yaml", YAML_SPEC, (CdiSpec("/etc/cdi/nvidia.yaml", "580.95.05"),)),
+        ("one.json", json.dumps(JSON_SPEC), (CdiSpec("/etc/cdi/one.json", "595.84"),)),
+        ("more.json", json.dumps(JSON_SPEC, indent=2), (CdiSpec("/etc/cdi/more.json", "595.84"),)),
+        ("two words.yaml", WSL_SPEC, (CdiSpec("/etc/cdi/two words.yaml", None),)),
+        ("empty.yaml", "", ()),
+        ("pva.yaml", "kind: nvidia.com/pva\n", ()),
+        ("other.json", '{"kind": "nvidia.com/gpu-feature"}', ()),
+        ("spec.txt", "kind: nvidia.com/gpu\n", ()),
+    ],
+)
+def test_cdi_specifications_of_gpus(
+    tmp_path: Path, tools: Path, name: str, text: str, specs: tuple[CdiSpec, ...]
+) -> None:
+    write(tmp_path, f"etc/cdi/{name}", text)
+    assert parse_probe(run_probe(tmp_path, [tools])).toolkit.cdi_specs == specs
+
+
+def test_containers_of_other_engines_are_told_from_dockers(tmp_path: Path, tools: Path) -> None:
+    # Docker keeps its plugins in a namespace of their own (moby, cmd/dockerd); the kernel cuts names to 15 bytes.
+    shim = "/usr/bin/containerd-shim-runc-v2"
+    process(tmp_path, 10, "containerd-shim", shim, "-namespace", "moby", "-id", "k8s.io")
+    process(tmp_path, 11, "containerd-shim", shim, "-namespace", "plugins.moby", "-id", "b")
+    process(tmp_path, 12, "containerd-shim", shim, "-namespace", "k8s.io", "-id", "c")
+    process(tmp_path, 13, "conmon", "/usr/bin/conmon", "-n", "moby")
+    process(tmp_path, 14, "containerd", "/usr/bin/containerd")
+    docker = parse_probe(run_probe(tmp_path, [tools])).docker
+    assert docker.shims == ("conmon (pid 13)", "containerd-shim (pid 12)")
+
+
+def test_a_host_with_dockers_containers_only_has_no_other_engine(tmp_path: Path, tools: Path) -> None:
+    process(tmp_path, 10, "containerd-shim", "/usr/bin/containerd-shim-runc-v2", "-namespace", "moby")
+    assert parse_probe(run_probe(tmp_path, [tools])).docker.shims == ()
+
+
+def test_rootless_daemons_are_named_by_their_users(tmp_path: Path, tools: Path) -> None:
+    write(tmp_path, "etc/passwd", "carol:x:10001:10001::/home/carol:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n")
+    for pid, user, program in ((10, 1000, "dockerd-rootless.sh"), (11, 2000, "dockerd"), (12, 1000, "buildkitd")):
+        process(tmp_path, pid, "rootlesskit", "rootlesskit", "--net=slirp4netns", f"/usr/bin/{program}")
+        write(tmp_path, f"proc/{pid}/status", f"Name:\trootlesskit\nUid:\t{user}\t{user}\t{user}\t{user}\n")
+    assert parse_probe(run_probe(tmp_path, [tools])).docker.rootless == ("alice (pid 10)", "2000 (pid 11)")
