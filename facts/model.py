@@ -184,11 +184,11 @@ class Docker:
     # storage-driver=overlay2,
     # http-proxy=…, https-proxy=…, no-proxy=… (proxies as docker prints them: without passwords)
     in_force: tuple[str, ...] = ()
-    swarm: bool = False  # a member of a swarm
+    swarm: bool = False  # a member of a swarm, be it one that waits or fails
     cdi: bool = False  # the daemon takes CDI device names: docker info has CDISpecDirs
     started: int | None = None  # when dockerd started
     ledger: str | None = None  # text of our record of the keys of daemon.json that we set
-    group: tuple[str, ...] = ()  # members of the group docker
+    group: tuple[str, ...] = ()  # members of the group docker, as /etc/group lists them
     rootless: tuple[str, ...] = ()  # users who run a rootless daemon: "alice (pid 812)"
     shims: tuple[str, ...] = ()  # processes that keep containers of containerd, podman or CRI-O: "conmon (pid 77)"
 
@@ -214,7 +214,7 @@ class Toolkit:
     runtime_path: str | None  # where nvidia-container-runtime is
     cdi_specs: tuple[CdiSpec, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
     mode: str | None = None  # of nvidia-container-runtime in its config.toml: auto, legacy, csv, cdi, jit-cdi
-    hook_since: int | None = None  # when nvidia-container-runtime-hook (or nvidia-cdi-hook, the later) was installed
+    hook_since: int | None = None  # when nvidia-container-runtime-hook (or nvidia-cdi-hook, the later) came or changed
     cdi_refresh: str | None = None  # state of nvidia-cdi-refresh.service where there is such a unit: active, failed …
 
 

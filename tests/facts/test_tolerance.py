@@ -48,7 +48,10 @@ def test_any_value_of_a_known_key_gives_a_record(data: st.DataObject, real_answe
 @quick
 @given(st.text(max_size=200))
 def test_any_file_gives_a_record(text: str) -> None:
-    paths = ("/etc/os-release", "/etc/nv_tegra_release", "/var/lib/gpu-hosts/proof", "/etc/default/docker")
+    paths = (
+        *("/etc/os-release", "/etc/nv_tegra_release", "/var/lib/gpu-hosts/proof", "/etc/default/docker"),
+        "/etc/nvidia-container-runtime/config.toml",
+    )
     encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
     assert host_of(*(f"host.file={encoded} {path}" for path in paths)).probe == 1
 
