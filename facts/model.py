@@ -264,6 +264,15 @@ class Packages:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A way of giving a container the GPU, and what came of it in a container of its own."""
+
+    mechanism: str  # --gpus all, --device nvidia.com/gpu=all
+    result: str  # "ok", or what went wrong
+    injected: str  # see Proof.injected
+
+
+@dataclass(frozen=True)
 class Proof:
     """The last GPU proof, as recorded on the host by a run."""
 
@@ -275,6 +284,8 @@ class Proof:
     mechanism: str  # --runtime=nvidia, --gpus all
     devices: int  # cuDeviceGetCount
     names: str = ""  # what cuDeviceGetName says of each, comma-separated
+    injected: str = ""  # what gave the container the GPU: CDI, legacy hook, csv, runtime (auto); "" where nothing did
+    others: tuple[Attempt, ...] = ()  # the other mechanisms that were tried besides
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def pull_images(plan: ImagesPlan, access: Access) -> Generator[PyinfraCommand, N
 
 @operation()
 def prove_gpu(plan: ProofPlan, driver: str, access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Initialise CUDA in a container and record it on the host. ``driver``: "" for the loaded module's version."""
+    """Initialise CUDA in a container by each mechanism, and record it. ``driver``: "" for the loaded module's."""
     pinned = parse_reference(plan.image).pinned
-    yield access.command(load_detached("gpu_proof"), "gpu-proof", plan.image, pinned, plan.mechanism, driver)
+    yield access.command(
+        load_detached("gpu_proof"), "gpu-proof", plan.image, pinned, driver, plan.mechanism, *plan.also
+    )

@@ -8,10 +8,10 @@ from enum import StrEnum
 from deploys.planning.driver import is_ours
 from deploys.planning.images import is_present
 from deploys.planning.installed import fabric_managers
-from deploys.planning.proof import driver_identity, stale_because
+from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
 from deploys.planning.records import Area, Plan, Refusal
 from deploys.planning.versions import numbers
-from facts.model import Host, PlatformKind
+from facts.model import Host, PlatformKind, Proof
 
 
 class Verdict(StrEnum):
@@ -254,26 +254,36 @@ def _check_proof(plan: Plan, host: Host) -> tuple[Finding, ...]:
     proof = host.proof
     stale = stale_because(plan.proof.image, plan.proof.mechanism, host)
     if proof and stale is None:
-        gpus = f"{proof.devices} GPU{'' if proof.devices == 1 else 's'}"
-        names = f" ({proof.names})" if proof.names else ""
-        return _good(
-            Area.PROOF, f"CUDA initialised in a container by {proof.mechanism}: {gpus}{names}, {driver_identity(host)}"
-        )
+        return _judge_proof(proof, host)
     if proof and proof.result != "ok":
         return _bad(Area.PROOF, f"CUDA did not initialise in a container: {proof.result}", explain(proof.result))
     return _unknown(Area.PROOF, stale or "no proof", "run deploys/verify.py")
 
 
-# CUDA driver API, CUresult.
-EXPLANATIONS = {
-    "cuInit 100": "no device reached the container: look at nvidia-smi on the host, and at NVIDIA_VISIBLE_DEVICES",
-    "cuInit 802": "not yet initialised: NVSwitch machines need nvidia-fabricmanager, of the driver's version",
-    "cuInit 803": "driver and library versions differ: reboot the host",
-    "cuInit 804": "forward compatibility is not available on this GPU: use an image of an older CUDA",
-    "cuInit 999": "unknown error of the driver: dmesg on the host, lines with NVRM; often nvidia-uvm is not loaded",
-    "libcuda": "nothing was injected: the nvidia runtime did not run, or NVIDIA_DRIVER_CAPABILITIES lacks compute",
-    "python3": "the image of gpu_proof_image has no python3",
-}
+def _judge_proof(proof: Proof, host: Host) -> tuple[Finding, ...]:
+    """Good by the mechanism that must work; of the others that this host has, what failed beside it."""
+    others = [one for one in proof.others if one.mechanism in other_mechanisms(host)]
+    gpus = f"{proof.devices} GPU{'' if proof.devices == 1 else 's'}"
+    names = f" ({proof.names})" if proof.names else ""
+    also = [_by(one.mechanism, one.injected) for one in others if one.result == "ok"]
+    text = (
+        f"CUDA initialised in a container by {_by(proof.mechanism, proof.injected)}: {gpus}{names}, "
+        f"{driver_identity(host)}" + (f"; also by {', '.join(also)}" if also else "")
+    )
+    failed = [one for one in others if one.result != "ok"]
+    return _good(Area.PROOF, text) + tuple(
+        Finding(
+            Area.PROOF,
+            Verdict.BAD if is_bad(one) else Verdict.NOTE,
+            f"{one.mechanism} does not give a container the GPU: {one.result}",
+            explain(one.result),
+        )
+        for one in failed
+    )
+
+
+def _by(mechanism: str, injected: str) -> str:
+    return f"{mechanism} (injected by {injected})" if injected else mechanism
 
 
 def format_age(seconds: int) -> str:
@@ -282,10 +292,3 @@ def format_age(seconds: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{max(seconds, 0)} s"
-
-
-def explain(result: str) -> str:
-    """What a failed proof's result usually means, and where to look."""
-    return next(
-        (text for start, text in EXPLANATIONS.items() if result.startswith(start)), "see `docker run` on the host"
-    )

@@ -60,7 +60,9 @@ def make_plan(
     blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
     daemon = DaemonPlan(skipped=blocked) if blocked else DaemonPlan() if driver.absent else plan_daemon(host)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
-    proof = _plan_proof(settings, host, catalogue, areas, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
+    proof = _plan_proof(
+        settings, host, catalogue, areas, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon, reboot=reboot
+    )
     blocked = _blocked((Area.DOCKER, docker), areas=areas)
     images = ImagesPlan(skipped=blocked) if blocked else plan_images(_wanted_images(settings, proof), host)
     return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, images, reboot, proof), areas)
@@ -178,6 +180,7 @@ def _plan_proof(
     *,
     driver: DriverPlan,
     docker: DockerPlan,
+    toolkit: ToolkitPlan,
     daemon: DaemonPlan,
     reboot: RebootPlan,
 ) -> ProofPlan:
@@ -190,7 +193,8 @@ def _plan_proof(
     if driver.absent:
         return ProofPlan()
     changes_driver = bool(driver.packages or driver.reload or reboot.due)
-    return plan_proof(settings.gpu_proof_image or catalogue.proof.image, host, changes_driver=changes_driver)
+    image = settings.gpu_proof_image or catalogue.proof.image
+    return plan_proof(image, host, docker=docker, toolkit=toolkit, daemon=daemon, changes_driver=changes_driver)
 
 
 def _wanted_images(settings: Settings, proof: ProofPlan) -> tuple[str, ...]:

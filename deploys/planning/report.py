@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from deploys.planning.check import Finding, format_age, toolkit_version
 from deploys.planning.driver import is_ours
+from deploys.planning.proof import SHORT
 from deploys.planning.records import Area, AreaPlan, Plan, Refusal
-from facts.model import Host
+from facts.model import Host, Proof
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,14 @@ def _proof(host: Host) -> str:
     if host.proof.boot != host.boot:
         return "before this boot"
     names = f": {host.proof.names}" if host.proof.names else ""
-    return f"{host.proof.result}, {format_age(host.time - host.proof.time)} ago{names}"
+    return f"{host.proof.result}{_mechanisms(host.proof)}, {format_age(host.time - host.proof.time)} ago{names}"
+
+
+def _mechanisms(proof: Proof) -> str:
+    if proof.result != "ok":
+        return ""
+    good = [proof.mechanism, *(one.mechanism for one in proof.others if one.result == "ok")]
+    return f" ({', '.join(SHORT.get(mechanism, mechanism) for mechanism in good)})"
 
 
 def render_table(rows: list[Row]) -> list[str]:

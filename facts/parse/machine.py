@@ -7,7 +7,7 @@ import re
 
 from distro import LinuxDistribution
 
-from ..model import Os, Platform, PlatformKind, Proof
+from ..model import Attempt, Os, Platform, PlatformKind, Proof
 from .answer import Answer, to_int
 from .tegra import compatible, is_tegra, l4t_release, tree_model
 from .wsl import wsl_version
@@ -137,10 +137,13 @@ def foreign_tegra(answer: Answer) -> str | None:
 
 def read_proof(answer: Answer) -> Proof | None:
     """The record of the last GPU proof; None where there is none or it is not whole."""
-    text = answer.files.get("/var/lib/gpu-hosts/proof")
-    values = dict(line.split("=", 1) for line in (text or "").splitlines() if "=" in line)
+    lines = (answer.files.get("/var/lib/gpu-hosts/proof") or "").splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
     time, devices = to_int(values.get("time")), to_int(values.get("devices"))
     if time is None or devices is None:
         return None
-    words = {key: values.get(key, "") for key in ("result", "image", "driver", "boot", "mechanism", "names")}
-    return Proof(time=time, devices=devices, **words)
+    keys = ("result", "image", "driver", "boot", "mechanism", "names", "injected")
+    words = {key: values.get(key, "") for key in keys}
+    others = (line.removeprefix("also=").split("|") for line in lines if line.startswith("also="))
+    attempts = tuple(Attempt(*parts) for parts in others if len(parts) == 3)
+    return Proof(time=time, devices=devices, others=attempts, **words)

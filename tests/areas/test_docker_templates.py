@@ -1,17 +1,12 @@
-"""daemon.json's transaction, the pulls and the proof, in a real shell with a stand-in Docker."""
+"""daemon.json's transaction and the pulls, in a real shell with a stand-in Docker."""
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploys.planning.check import explain
 from deploys.planning.daemon import digest, merge_runtime
-from facts.model import Proof
-from facts.parse.answer import Answer
-from facts.parse.machine import read_proof
 from tests.areas.shell import KILLED, Finished, Place, start_daemon, three_parts
 
 THEIRS = '{\n  "log-driver": "local",\n  "proxies": {"http-proxy": "http://user:secret@proxy.lab:3128"}\n}\n'
@@ -271,68 +266,3 @@ def test_one_image_that_cannot_be_pulled_does_not_hold_up_the_next(place: Place)
     assert three_parts(done.output)
     assert "manifest unknown" in done.output
     assert any(call == "pull --quiet tools:1" for call in place.calls("docker"))
-
-
-def prove(place: Place, said: str, *, status: int = 0, driver: str = "580.95.05") -> Proof | None:
-    """The proof that the script records and the probe's parser reads, of what ``docker run`` says."""
-    place.stand_in("docker", f"[ \"$1\" != run ] || {{ printf '{said}'; exit {status}; }}")
-    done = place.run("gpu_proof", arguments=("python:3@sha256:1", "python@sha256:1", "--runtime=nvidia", driver))
-    assert done.status == 0
-    record = place.path("/var/lib/gpu-hosts/proof").read_text()
-    return read_proof(Answer(1, True, {}, {"/var/lib/gpu-hosts/proof": record}))
-
-
-def this_boot() -> str:
-    """The boot's identity as Host.boot has it: proc(5), fields of /proc/1/stat."""
-    fields = Path("/proc/1/stat").read_text().rpartition(") ")[2].split()
-    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{fields[19]}"
-
-
-def test_good_proof_is_recorded_as_the_next_run_reads_it(place: Place) -> None:
-    found = prove(place, "ok\\n2\\nNVIDIA L4, NVIDIA L4\\n")
-    assert found
-    assert replace(found, time=0) == Proof(
-        time=0,
-        result="ok",
-        image="python:3@sha256:1",
-        driver="580.95.05",
-        boot=this_boot(),
-        mechanism="--runtime=nvidia",
-        devices=2,
-        names="NVIDIA L4, NVIDIA L4",
-    )
-
-
-@pytest.mark.parametrize(
-    ("said", "status", "result"),
-    [
-        ("cuInit 100\\n", 0, "cuInit 100"),
-        ("libcuda: libcuda.so.1: no such file\\n", 0, "libcuda: libcuda.so.1: no such file"),
-        ("no devices\\n0\\n\\n", 0, "no devices"),
-        ("", 127, "python3 is not in the image"),
-        ("", 124, "docker run took more than 120 s"),
-        ("", 125, "docker run: "),
-    ],
-)
-def test_failed_proof_is_on_record_too(place: Place, said: str, status: int, result: str) -> None:
-    found = prove(place, said, status=status)
-    assert found
-    assert (found.result.strip(), found.devices) == (result.strip(), 0)
-    assert explain(found.result)
-
-
-def test_the_container_gets_the_gpu_by_the_planned_mechanism_and_no_network(place: Place) -> None:
-    prove(place, "ok\\n1\\nx\\n")
-    [call] = [call for call in place.calls("docker") if call.startswith("run ")]
-    assert "--runtime=nvidia" in call.split()
-    assert "--network none" in call
-    assert "--rm" in call.split()
-
-
-def test_without_the_image_an_earlier_proof_stays_on_record(place: Place) -> None:
-    assert prove(place, "ok\\n1\\nx\\n")
-    before = place.path("/var/lib/gpu-hosts/proof").read_text()
-    place.stand_in("docker", '[ "$1" != image ] || exit 1')
-    done = place.run("gpu_proof", arguments=("a", "a", "--runtime=nvidia", ""))
-    assert "nothing was proved" in done.output
-    assert place.path("/var/lib/gpu-hosts/proof").read_text() == before

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from deploys.planning.records import Plan
 from facts.model import (
+    Attempt,
     Docker,
     Driver,
     Gpu,
@@ -127,6 +128,8 @@ READY = replace(
         mechanism="--runtime=nvidia",
         devices=1,
         names="NVIDIA H100 80GB HBM3",
+        injected="CDI",
+        others=(Attempt("--gpus all", "ok", "legacy hook"),),
     ),
 )
 

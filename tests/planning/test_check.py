@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
-from deploys.planning.check import Finding, Verdict, check, explain, sum_up
+from deploys.planning.check import Finding, Verdict, check, sum_up
 from deploys.planning.plan import ALL_AREAS, make_plan
+from deploys.planning.proof import explain
 from deploys.planning.records import Area, Plan
 from deploys.planning.settings import Settings
 from facts.model import Docker, Driver, Host, Kernel, ModuleFlavour, Proof, Toolkit

@@ -123,7 +123,7 @@ def test_table_line_of_a_ready_host() -> None:
     found = row(READY)
     assert (found.host, found.platform, found.driver) == ("server", "x86_64", "580.95.05/580.95.05")
     assert (found.docker, found.toolkit, found.reboot) == ("29.4.3", "1.19.1-1", "no")
-    assert found.proof.startswith("ok, 5 min ago")
+    assert found.proof == "ok (runtime, gpus), 5 min ago: NVIDIA H100 80GB HBM3"
 
 
 @pytest.mark.parametrize(
