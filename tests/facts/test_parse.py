@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facts.model import ModuleFlavour, PlatformKind
+from facts.model import Attempt, ModuleFlavour, PlatformKind
 from facts.parse.answer import read_answer
 from facts.parse.gpu import nvrm_flavour, nvrm_version, version_key
 from facts.parse.tegra import l4t_release
@@ -277,6 +277,18 @@ def test_half_a_proof_is_none() -> None:
     whole = "time=1\nresult=ok\nimage=i\ndriver=d\nboot=b\nmechanism=m\ndevices=1\n"
     assert host_of(file_line("/var/lib/gpu-hosts/proof", whole)).proof is not None
     assert host_of(file_line("/var/lib/gpu-hosts/proof", whole.replace("devices=1", "devices=many"))).proof is None
+
+
+def test_proof_tells_of_the_other_mechanisms_too() -> None:
+    others = "also=--gpus all|docker run: a=b|\nalso=--device x=y|ok|CDI\nalso=half|\n"
+    whole = f"result=ok\ndevices=1\ninjected=CDI\n{others}time=1\n"
+    proof = host_of(file_line("/var/lib/gpu-hosts/proof", whole)).proof
+    assert proof
+    assert proof.injected == "CDI"
+    assert proof.others == (Attempt("--gpus all", "docker run: a=b", ""), Attempt("--device x=y", "ok", "CDI"))
+    before = host_of(file_line("/var/lib/gpu-hosts/proof", "time=1\nresult=ok\ndevices=1\n")).proof
+    assert before
+    assert (before.injected, before.others) == ("", ())
 
 
 def test_every_key_that_the_parser_reads_is_one_that_the_probe_writes() -> None:

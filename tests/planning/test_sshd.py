@@ -1,17 +1,13 @@
-"""sshd's X11 options, and whether the proof on record still counts."""
+"""sshd's X11 options: what is written where they differ."""
 
 from dataclasses import replace
 
 import pytest
 
-from deploys.planning.proof import driver_identity, plan_proof, stale_because
 from deploys.planning.settings import Settings
 from deploys.planning.sshd import plan_sshd
-from facts.model import Host, Proof
-from tests.planning.hosts import BARE, DOCKER_DESKTOP, JETSON, PROOF_IMAGE, READY, WSL, X11_OPTIONS, with_jetson
-
-MECHANISM = "--runtime=nvidia"
-GOOD = READY.proof or Proof(0, "", "", "", "", "", 0)
+from facts.model import Host
+from tests.planning.hosts import BARE, X11_OPTIONS
 
 
 def with_sshd(option: str, value: str, *, by: str | None = None) -> Host:
@@ -92,58 +88,3 @@ def test_sshd_is_left_alone(settings: Settings, host: Host) -> None:
     plan = plan_sshd(settings, host)
     assert (plan.drop_in, plan.tools, plan.expected, plan.refusal) == (None, (), (), None)
     assert plan.notes
-
-
-def test_good_proof_counts() -> None:
-    assert stale_because(PROOF_IMAGE, MECHANISM, READY) is None
-    assert plan_proof(PROOF_IMAGE, READY).run is False
-
-
-@pytest.mark.parametrize(
-    ("proof", "reason"),
-    [
-        (None, "no proof on record"),
-        (replace(GOOD, result="cuInit 999"), "cuInit 999"),
-        (replace(GOOD, boot="other/1"), "booted"),
-        (replace(GOOD, driver="570.133.20"), "570.133.20"),
-        (replace(GOOD, image="other"), "another image"),
-        (replace(GOOD, mechanism="--gpus all"), "another mechanism"),
-    ],
-)
-def test_proof_is_made_again_where_what_it_rests_on_changed(proof: Proof | None, reason: str) -> None:
-    plan = plan_proof(PROOF_IMAGE, replace(READY, proof=proof))
-    assert plan.run
-    assert reason in plan.notes[0].because
-
-
-def test_age_alone_does_not_make_a_proof_stale() -> None:
-    assert stale_because(PROOF_IMAGE, MECHANISM, replace(READY, time=READY.time + 10**8)) is None
-
-
-@pytest.mark.parametrize(
-    ("host", "identity"),
-    [
-        (READY, "580.95.05"),
-        (BARE, None),
-        (JETSON, "L4T 36.4.4"),
-        (replace(JETSON, jetson=None), "L4T of unknown release"),
-        (with_jetson(JETSON, l4t=None), "L4T of unknown release"),
-        (WSL, "Windows driver"),
-    ],
-)
-def test_driver_identity(host: Host, identity: str | None) -> None:
-    assert driver_identity(host) == identity
-
-
-@pytest.mark.parametrize(
-    ("host", "mechanism"),
-    [
-        (READY, "--runtime=nvidia"),
-        (JETSON, "--runtime=nvidia"),
-        (WSL, "--runtime=nvidia"),
-        (DOCKER_DESKTOP, "--gpus all"),
-    ],
-)
-def test_mechanism_is_one_that_needs_no_restart(host: Host, mechanism: str) -> None:
-    # Jetson's csv mode refuses --gpus (NVIDIA Container Toolkit); Docker Desktop has no nvidia runtime.
-    assert plan_proof(PROOF_IMAGE, host).mechanism == mechanism
