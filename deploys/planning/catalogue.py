@@ -117,8 +117,12 @@ class RepositoryRow(_Row):
     name: str
     distributions: tuple[str, ...]
     uri: str
+    same: str = ""  # regular expression for other addresses that give the same packages
+    older: str = ""  # regular expression for addresses whose place it took
     suite: str = ""  # apt's
     components: str = ""
+    signed_index: bool = True  # dnf's repo_gpgcheck
+    signed_packages: bool = True  # dnf's gpgcheck
     key_url: str
     fingerprint: str  # empty: not known here; the owner of a host must say it
 
@@ -132,23 +136,55 @@ class Symptom(_Row):
 
 
 class DockerPackages(_Row):
-    """Docker Engine's package names, by source."""
+    """Docker Engine's packages on some releases, from one origin."""
 
-    vendor_packages: tuple[str, ...]
-    distribution_packages: tuple[str, ...]
+    origin: Literal["docker", "distribution"]
+    distributions: tuple[str, ...]
+    packages: tuple[str, ...]  # the engine first
+    same_version: tuple[str, ...] = ()  # of the engine's own version, where they are installed
+    hold: tuple[str, ...]
+    conflicts: tuple[str, ...]  # removed where nothing runs on them
+    blockers: tuple[str, ...] = ()  # in the way as well, and never removed
+    for_kernel: tuple[str, ...] = ()
+    lacks: str = ""
+
+
+class VersionAdvisory(_Row):
+    """Known trouble of the versions from ``first`` up to, and without, ``fixed``."""
+
+    name: str
+    first: str = "0"
+    fixed: str
+    text: str
+
+
+class DockerCdi(_Row):
+    """Docker's versions with CDI devices by default, and those that read what the toolkit writes."""
+
+    default_from: str
+    reads_from: str
 
 
 class ToolkitPackages(_Row):
-    """NVIDIA Container Toolkit's package names."""
+    """NVIDIA Container Toolkit's package names, and those that it had."""
 
     packages: tuple[str, ...]
+    old_names: tuple[str, ...]
+    owns_daemon_json: str
 
 
 class L4tRange(_Row):
-    """L4T releases from ``first`` up to, and without, ``fixed``."""
+    """L4T releases from ``first`` up to, and without, ``fixed``, and the newest Docker that starts there."""
 
     first: str
     fixed: str
+    newest_docker: str
+
+
+class L4tToolkit(_Row):
+    """The first L4T on which NVIDIA's ordinary toolkit can take the place of L4T's."""
+
+    ordinary_from: str
 
 
 class ProofImage(_Row):
@@ -170,9 +206,13 @@ class Catalogue(BaseModel):
     packages: tuple[DriverPackages, ...]
     repository: tuple[RepositoryRow, ...]
     symptom: tuple[Symptom, ...]
-    docker: DockerPackages
+    docker: tuple[DockerPackages, ...]
+    docker_advisory: tuple[VersionAdvisory, ...]
+    docker_cdi: DockerCdi
     toolkit: ToolkitPackages
+    toolkit_advisory: tuple[VersionAdvisory, ...]
     l4t_without_raw_table: L4tRange
+    l4t_toolkit: L4tToolkit
     proof: ProofImage
 
 

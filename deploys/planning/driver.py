@@ -16,13 +16,12 @@ from deploys.planning.installed import (
     why_change,
     why_repair,
 )
-from deploys.planning.obstacles import processes_at_work, refuse_packages
+from deploys.planning.obstacles import MANAGERS, processes_at_work, refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
 from deploys.planning.secure_boot import is_loadable, wait_for_key
 from deploys.planning.settings import Settings
 from facts.model import Driver, Host, PlatformKind
 
-MANAGERS = ("apt", "dnf")
 UPDATE = "an update was asked for"
 
 

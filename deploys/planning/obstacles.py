@@ -12,6 +12,10 @@ LOGIN_SCREENS = (
 )
 
 
+# What Docker, the toolkit and the driver can be installed with.
+MANAGERS = ("apt", "dnf")
+
+
 def processes_at_work(host: Host) -> tuple[str, ...]:
     """Those that use the GPU, without a login screen at which nobody has logged in."""
     if host.display.sessions or not host.display.display_manager:

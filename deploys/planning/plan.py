@@ -56,7 +56,7 @@ def make_plan(
     driver = plan_driver(settings, host, catalogue, update=update)
     docker = plan_docker(settings, host, catalogue)
     blocked = _blocked((Area.DRIVER, driver))
-    toolkit = ToolkitPlan(skipped=blocked) if blocked else _plan_toolkit(settings, host, catalogue, driver)
+    toolkit = ToolkitPlan(skipped=blocked) if blocked else _plan_toolkit(settings, host, catalogue, driver, docker)
     blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
     daemon = DaemonPlan(skipped=blocked) if blocked else DaemonPlan() if driver.absent else plan_daemon(host)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
@@ -94,10 +94,12 @@ def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
     )
 
 
-def _plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue, driver: DriverPlan) -> ToolkitPlan:
+def _plan_toolkit(
+    settings: Settings, host: Host, catalogue: Catalogue, driver: DriverPlan, docker: DockerPlan
+) -> ToolkitPlan:
     if driver.absent:
         return ToolkitPlan(notes=(Note("is left as it is, like the daemon's runtimes", "nvidia_driver is absent"),))
-    return plan_toolkit(settings, host, catalogue)
+    return plan_toolkit(settings, host, catalogue, docker=docker)
 
 
 def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from deploys.planning.adoption import adopt
 from deploys.planning.apt_sources import AptSource, read_sources
 from deploys.planning.catalogue import Catalogue, RepositoryRow
 from deploys.planning.records import Area, Refusal, Repository
@@ -36,11 +36,15 @@ def plan_repository(
             f"{host.os.pretty_name} ({host.platform.architecture})",
             "install it by hand, or use a release that the README lists; a later run takes it as found",
         )
-    fill_in = _fill_in_dnf if host.packages.manager == "dnf" else _fill_in_apt
-    repository = fill_in(row, host, fingerprint or row.fingerprint)
-    if _is_present(repository, host):
-        return None
-    return repository if repository.fingerprint else _refuse_unknown_key(repository, area)
+    if host.packages.manager == "dnf":
+        row = row.model_copy(update={"same": row.same.format_map(_words(host))})
+        ours = _fill_in_dnf(row, host, fingerprint or row.fingerprint)
+    else:
+        ours = _fill_in_apt(row, host, fingerprint or row.fingerprint)
+    found = adopt(ours, row, host, area)
+    if isinstance(found, Repository) and not found.fingerprint:
+        return _refuse_unknown_key(found, area)
+    return found
 
 
 def _refuse_unknown_key(repository: Repository, area: Area) -> Refusal:
@@ -74,15 +78,18 @@ def _words(host: Host) -> dict[str, str]:
         "codename": host.os.codename,
         "architecture": host.os.package_architecture or "",
         "cuda_architecture": CUDA_ARCHITECTURES.get(host.platform.architecture, ""),
+        "machine": host.platform.architecture,
+        "major": host.os.version.split(".")[0],
     }
 
 
 def _fill_in_dnf(row: RepositoryRow, host: Host, fingerprint: str) -> Repository:
-    """A .repo file of ours: packages are checked against the key, and so is the index, which NVIDIA signs too."""
+    """A .repo file of ours: packages, index or both are checked against the key, whatever the vendor signs."""
     words = _words(host)
     name, uri = f"gpu-hosts-{row.name}", row.uri.format_map(words)
     key_path = f"{RPM_KEYS}/{name}.asc"
-    lines = [f"[{name}]", f"name={row.name}", f"baseurl={uri}", "enabled=1", "gpgcheck=1", "repo_gpgcheck=1"]
+    checks = [f"gpgcheck={int(row.signed_packages)}", f"repo_gpgcheck={int(row.signed_index)}"]
+    lines = [f"[{name}]", f"name={row.name}", f"baseurl={uri}", "enabled=1", *checks]
     return Repository(
         name=row.name,
         uri=uri,
@@ -114,35 +121,6 @@ def _fill_in_apt(row: RepositoryRow, host: Host, fingerprint: str) -> Repository
         key_url=row.key_url.format_map(words),
         fingerprint=fingerprint.upper() if len(fingerprint) == 40 else fingerprint,
     )
-
-
-def _is_present(repository: Repository, host: Host) -> bool:
-    """Whether a source of the host gives the repository: ours, or one that somebody else wrote. That one is kept."""
-    if host.packages.manager == "dnf":
-        return any(_gives_dnf(file.text, repository) for file in host.packages.sources)
-    # NVIDIA's own .list leaves the architecture to apt.
-    architecture = host.os.package_architecture or ""
-    texts = (file.text.replace("$(ARCH)", architecture) for file in host.packages.sources)
-    return any(_gives(text, repository) for text in texts)
-
-
-def _gives_dnf(text: str, repository: Repository) -> bool:
-    """Whether a .repo file has the address in a section that is not switched off."""
-    for section in re.split(r"(?m)^(?=\[)", text):
-        values = dict(line.replace(" ", "").split("=", 1) for line in section.splitlines() if "=" in line)
-        if values.get("baseurl", "").rstrip("/") == repository.uri.rstrip("/") and values.get("enabled", "1") != "0":
-            return True
-    return False
-
-
-def _gives(text: str, repository: Repository) -> bool:
-    """Whether a `.list` or `.sources` file names both address and suite in lines that count.
-
-    A release upgrade leaves the old suite behind, sometimes switched off with `Enabled: no`: that is not ours.
-    """
-    words = [word for line in text.splitlines() if not line.lstrip().startswith("#") for word in line.split()]
-    is_off = re.search(r"(?mi)^Enabled:\s*(no|false|off)\b", text)
-    return not is_off and {repository.uri.rstrip("/"), repository.suite.rstrip("/")} <= {w.rstrip("/") for w in words}
 
 
 def plan_components(host: Host, area: Area) -> Repository | Refusal | None:

@@ -1,44 +1,171 @@
-"""NVIDIA Container Toolkit: four packages of one version."""
+"""NVIDIA Container Toolkit: four packages of one version, without known security holes; and the CDI files it writes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+from deploys.planning.adoption import describe_sources
+from deploys.planning.advisories import Advisory, names_of, toolkit_advisories, toolkit_floor
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.obstacles import refuse_packages
-from deploys.planning.records import Area, Note, Refusal, ToolkitPlan
+from deploys.planning.cdi import needs_cdi, stale_specs
+from deploys.planning.obstacles import MANAGERS, refuse_packages
+from deploys.planning.records import Area, DockerPlan, Note, Refusal, ToolkitPlan
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
+from deploys.planning.versions import is_older, numbers, upstream
 from facts.model import Host
 
+NO_DOCKER_PLAN = DockerPlan()
 
-def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
-    """Keep a complete set and whatever came with L4T; install a missing or mixed one."""
+
+def plan_toolkit(
+    settings: Settings, host: Host, catalogue: Catalogue, *, docker: DockerPlan = NO_DOCKER_PLAN
+) -> ToolkitPlan:
+    """Keep a whole set without known holes, and what came with L4T; install, mend, update or remove any other.
+
+    ``docker`` is the plan for the engine: it tells whether there will be one that takes CDI devices.
+    """
     if host.wsl and host.wsl.docker_desktop:
         return ToolkitPlan(notes=(Note("nothing to install", "Docker Desktop brings the toolkit in its own machine"),))
+    if settings.nvidia_toolkit == "absent":
+        return _plan_removal(host, catalogue)
     if host.jetson and host.toolkit.runtime_path:
-        version = dict(host.toolkit.packages).get("nvidia-container-toolkit", "of unknown version")
-        return ToolkitPlan(notes=(Note(f"toolkit {version} is kept", "it came with L4T"),))
-    names = catalogue.toolkit.packages
+        plan = _plan_l4ts(settings, host, catalogue)
+    else:
+        plan = _plan_ordinary(settings, host, catalogue)
+    return plan if plan.refusal else _add_cdi(settings, host, catalogue, plan, docker)
+
+
+def _add_cdi(
+    settings: Settings, host: Host, catalogue: Catalogue, plan: ToolkitPlan, docker: DockerPlan
+) -> ToolkitPlan:
+    notes = list(plan.notes)
+    if host.toolkit.mode not in (None, "auto"):
+        notes.append(Note(f"its runtime is in mode {host.toolkit.mode}, and stays so", "its config.toml says so"))
+    cdi = needs_cdi(settings, host, catalogue, docker)
+    stale = stale_specs(settings, host, catalogue, docker)
+    if cdi:
+        notes.append(Note("makes the CDI specification anew", "Docker takes CDI devices; " + _describe_specs(host)))
+    if stale:
+        notes.append(Note(f"puts {', '.join(stale)} aside", "it is of another driver"))
+    return replace(plan, cdi=cdi, stale_specs=stale, notes=tuple(notes))
+
+
+def _describe_specs(host: Host) -> str:
+    specs = [f"{spec.path} is of driver {spec.driver}" for spec in host.toolkit.cdi_specs]
+    return ", ".join(specs) or "there is no specification"
+
+
+def _plan_l4ts(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
+    """The toolkit of a JetPack stays, holes and all, unless its owner wants NVIDIA's ordinary one over it."""
+    version = dict(host.toolkit.packages).get("nvidia-container-toolkit", "of unknown version")
+    kept = Note(f"toolkit {version} is kept", "it came with L4T")
+    advisories = toolkit_advisories(host, catalogue)
+    if not advisories:
+        return ToolkitPlan(notes=(kept,))
+    is_ordinary = _is_ordinary(host, catalogue)
+    if settings.nvidia_toolkit_jetson == "keep":
+        what = 'nvidia_toolkit_jetson = "upgrade"' if is_ordinary else "a newer JetPack"
+        return ToolkitPlan(notes=(kept, Note(f"it has {names_of(advisories)}", f"{what} would mend it")))
+    if not is_ordinary:
+        return ToolkitPlan(refusal=_refuse_upgrade(host, advisories))
+    because = f"nvidia_toolkit_jetson is upgrade; {upstream(version)} has {names_of(advisories)}"
+    return _install(settings, host, catalogue, because)
+
+
+def _is_ordinary(host: Host, catalogue: Catalogue) -> bool:
+    """Whether this L4T runs with NVIDIA's ordinary toolkit; where its release is unknown, nothing is risked."""
+    l4t = host.jetson.l4t if host.jetson else None
+    return bool(l4t) and numbers(l4t or "") >= numbers(catalogue.l4t_toolkit.ordinary_from)
+
+
+def _plan_ordinary(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
+    names, wished = catalogue.toolkit.packages, settings.nvidia_toolkit_version
     installed = {name: version for name, version in host.toolkit.packages if name in names}
-    missing = tuple(name for name in names if name not in installed)
+    missing = [name for name in names if name not in installed]
     versions = sorted(set(installed.values()))
-    if not missing and len(versions) == 1:
-        note = Note(f"toolkit {versions[0]} is kept", "all its packages are of one version")
-        return ToolkitPlan(expected=names, notes=(note,))
-    refusal = refuse_packages(host, Area.TOOLKIT) or _refuse_old_l4t(host)
+    if missing or len(versions) != 1:
+        because = f"missing: {', '.join(missing)}" if missing else f"mixed versions: {', '.join(versions)}"
+        return _install(settings, host, catalogue, because)
+    if wished not in ("auto", upstream(versions[0])):
+        because = f"{upstream(versions[0])} is installed, nvidia_toolkit_version is {wished}"
+        return _install(settings, host, catalogue, because)
+    advisories = toolkit_advisories(host, catalogue)
+    if advisories and wished == "auto":
+        return _install(settings, host, catalogue, f"{upstream(versions[0])} has {names_of(advisories)}")
+    return ToolkitPlan(expected=names, notes=_describe_kept(versions[0], advisories, _old_names(host, catalogue)))
+
+
+def _describe_kept(version: str, advisories: Iterable[Advisory], old: Iterable[str]) -> tuple[Note, ...]:
+    notes = [Note(f"toolkit {version} is kept", "all its packages are of one version")]
+    if names := names_of(advisories):
+        notes.append(Note(f"it has {names}", "nvidia_toolkit_version asks for this version"))
+    if names := ", ".join(old):
+        notes.append(Note(f"{names} stays", "it is an older name of the toolkit, and nothing is in its way"))
+    return tuple(notes)
+
+
+def _old_names(host: Host, catalogue: Catalogue) -> tuple[str, ...]:
+    installed = [name for name, _ in host.toolkit.packages]
+    return tuple(name for name in catalogue.toolkit.old_names if name in installed)
+
+
+def _install(settings: Settings, host: Host, catalogue: Catalogue, because: str) -> ToolkitPlan:
+    """All four packages of one version from NVIDIA's repository; containers that run do not notice."""
+    refusal = (
+        refuse_packages(host, Area.TOOLKIT, MANAGERS)
+        or _refuse_old_l4t(host, catalogue)
+        or _refuse_daemon_json_owner(host, catalogue)
+    )
     if refusal:
         return ToolkitPlan(refusal=refusal)
     fingerprint = settings.nvidia_toolkit_key_fingerprint
     repository = plan_repository("nvidia-container-toolkit", Area.TOOLKIT, host, catalogue, fingerprint=fingerprint)
     if isinstance(repository, Refusal):
         return ToolkitPlan(refusal=repository)
-    because = f"missing: {', '.join(missing)}" if missing else f"mixed versions: {', '.join(versions)}"
-    note = Note("installs NVIDIA Container Toolkit from NVIDIA's repository", because)
-    return ToolkitPlan(packages=names, expected=names, repository=repository, notes=(note,))
+    floor = toolkit_floor(catalogue)
+    wished = "" if settings.nvidia_toolkit_version == "auto" else settings.nvidia_toolkit_version
+    old = _old_names(host, catalogue)
+    notes = [Note("installs NVIDIA Container Toolkit from NVIDIA's repository", because)]
+    if wished:
+        notes.append(Note(f"takes version {wished}", f"nvidia_toolkit_version is {wished}"))
+    if wished and is_older(wished, floor):
+        notes.append(Note(f"{wished} has known security holes", f"the newest of them is fixed in {floor}"))
+    if old:
+        notes.append(Note(f"removes {', '.join(old)}", "they are older names of the toolkit"))
+    return ToolkitPlan(
+        manager=host.packages.manager or "apt",
+        packages=catalogue.toolkit.packages,
+        release=wished,
+        floor="" if wished else floor,
+        remove=old,
+        hold=catalogue.toolkit.packages,
+        expected=catalogue.toolkit.packages,
+        repository=repository,
+        notes=(*notes, *describe_sources(repository, host)),
+    )
 
 
-def _refuse_old_l4t(host: Host) -> Refusal | None:
+def _plan_removal(host: Host, catalogue: Catalogue) -> ToolkitPlan:
+    """Exactly the installed packages of the toolkit, after daemon.json has let go of it."""
+    if host.jetson:
+        return ToolkitPlan(refusal=_refuse_l4ts_removal(host))
+    names = tuple(name for name, _ in host.toolkit.packages)
+    if not names and not host.toolkit.runtime_path:
+        return ToolkitPlan(absent=True, notes=(Note("there is none, and none is wished for", "nvidia_toolkit"),))
+    if not names:
+        return ToolkitPlan(refusal=_refuse_no_packages(host))
+    refusal = refuse_packages(host, Area.TOOLKIT, MANAGERS) or _refuse_daemon_json_owner(host, catalogue)
+    if refusal:
+        return ToolkitPlan(refusal=refusal)
+    note = Note(f"removes {', '.join(names)}", "nvidia_toolkit is absent")
+    return ToolkitPlan(manager=host.packages.manager or "apt", uninstall=names, absent=True, notes=(note,))
+
+
+def _refuse_old_l4t(host: Host, catalogue: Catalogue) -> Refusal | None:
     """Up to L4T r35 the runtime needs L4T's own libnvidia-container0, which only its repository has."""
-    if not host.jetson or not host.jetson.l4t or int(host.jetson.l4t.split(".")[0]) >= 36:
+    if not host.jetson or not host.jetson.l4t or _is_ordinary(host, catalogue):
         return None
     return Refusal(
         Area.TOOLKIT,
@@ -46,3 +173,39 @@ def _refuse_old_l4t(host: Host) -> Refusal | None:
         f"L4T {host.jetson.l4t}, no nvidia-container-runtime",
         "on the board: apt-get install nvidia-container (r32: nvidia-container-runtime), from the L4T repository",
     )
+
+
+def _refuse_upgrade(host: Host, advisories: tuple[Advisory, ...]) -> Refusal:
+    l4t = host.jetson.l4t if host.jetson and host.jetson.l4t else "of unknown release"
+    return Refusal(
+        Area.TOOLKIT,
+        "the toolkit of this L4T is not exchanged: it needs L4T's own libnvidia-container0",
+        f"L4T {l4t}; {advisories[0].version} has {names_of(advisories)}",
+        'upgrade JetPack, or set nvidia_toolkit_jetson = "keep"',
+    )
+
+
+def _refuse_daemon_json_owner(host: Host, catalogue: Catalogue) -> Refusal | None:
+    """rpm takes a package's %config files away with it, changed ones to .rpmsave; dpkg leaves them."""
+    version = dict(host.toolkit.packages).get("nvidia-docker2")
+    if host.packages.manager != "dnf" or not version or not is_older(version, catalogue.toolkit.owns_daemon_json):
+        return None
+    return Refusal(
+        Area.TOOLKIT,
+        "the package nvidia-docker2 owns /etc/docker/daemon.json, and would take it along",
+        f"nvidia-docker2 {version}",
+        "on the host: cp -p /etc/docker/daemon.json /root/, dnf remove nvidia-docker2, put the file back, then run "
+        "this again",
+    )
+
+
+def _refuse_l4ts_removal(host: Host) -> Refusal:
+    l4t = host.jetson.l4t if host.jetson and host.jetson.l4t else "of unknown release"
+    brief = "the toolkit of a Jetson belongs to L4T and is not removed"
+    return Refusal(Area.TOOLKIT, brief, f"L4T {l4t}", 'set nvidia_toolkit = "present" for this host')
+
+
+def _refuse_no_packages(host: Host) -> Refusal:
+    brief = "the toolkit was not installed as packages, and is not removed"
+    seen = f"{host.toolkit.runtime_path}, of no package"
+    return Refusal(Area.TOOLKIT, brief, seen, "remove it the way it came; then run this again")

@@ -185,10 +185,11 @@ def with_gpus(host: Host, *devices: int) -> Host:
     )
 
 
-def with_sources(host: Host, *texts: str, suffix: str = "list") -> Host:
-    """The host with somebody else's apt source files."""
+def with_sources(host: Host, *texts: str, suffix: str = "list", keyrings: tuple[str, ...] = ()) -> Host:
+    """The host with somebody else's apt source files, and these keyrings."""
     files = tuple(SourceFile(f"/etc/apt/sources.list.d/theirs{i}.{suffix}", text) for i, text in enumerate(texts))
-    return replace(host, packages=replace(host.packages, sources=files))
+    there = tuple((path, "00") for path in keyrings)
+    return replace(host, packages=replace(host.packages, sources=files, keyrings=there))
 
 
 def with_daemon_json(host: Host, text: str | None, *, runtimes: tuple[str, ...] = ("runc",)) -> Host:

@@ -252,7 +252,8 @@ def test_ubuntu_takes_the_modules_of_its_kernels_kind(kernel: str, version: str,
 
 def test_a_repository_that_is_there_is_not_added_again() -> None:
     uri = "https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/"
-    found = plan(with_sources(BARE, f"deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] {uri} /"))
+    keyring = "/usr/share/keyrings/cuda-archive-keyring.gpg"
+    found = plan(with_sources(BARE, f"deb [signed-by={keyring}] {uri} /", keyrings=(keyring,)))
     assert found.repository is None
     assert found.packages
 

@@ -8,7 +8,7 @@ from deploys.planning.catalogue import load_catalogue
 from deploys.planning.records import Area, Refusal, Repository
 from deploys.planning.repositories import plan_repository
 from facts.model import Host
-from tests.planning.hosts import BARE, JETSON, ROCKY_9, on_ubuntu, with_sources
+from tests.planning.hosts import BARE, JETSON, ROCKY_9, on, on_ubuntu, with_sources
 
 CATALOGUE = load_catalogue()
 DOCKER = "https://download.docker.com/linux/debian"
@@ -64,14 +64,13 @@ def test_own_fingerprint_replaces_the_vendors() -> None:
     "text",
     [
         f"deb [arch=amd64 signed-by=/usr/share/keyrings/docker.gpg] {DOCKER} trixie stable\n",
-        f"deb {DOCKER}/ trixie stable",
-        f"# by hand\ndeb {DOCKER} trixie stable",
-        f"Types: deb\nURIs: {DOCKER}\nSuites: trixie\nComponents: stable\n",
-        f"Types: deb\nURIs: https://mirror.lab/debian {DOCKER}/\nSuites: trixie\nComponents: stable\n",
+        f"deb [signed-by=/usr/share/keyrings/docker.gpg] {DOCKER}/ trixie stable",
+        f"# by hand\ndeb [signed-by=/usr/share/keyrings/docker.gpg] {DOCKER} trixie stable",
     ],
 )
 def test_somebody_elses_source_of_the_same_address_is_adopted(text: str) -> None:
-    assert plan("docker", with_sources(BARE, "deb https://elsewhere.lab/debian trixie main\n", text)) is None
+    texts = ("deb https://elsewhere.lab/debian trixie main\n", text)
+    assert plan("docker", with_sources(BARE, *texts, keyrings=("/usr/share/keyrings/docker.gpg",))) is None
 
 
 @pytest.mark.parametrize(
@@ -90,15 +89,35 @@ def test_another_or_commented_source_does_not_count(text: str) -> None:
 
 
 def test_toolkit_source_with_and_without_a_slash_is_the_same() -> None:
-    assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb {TOOLKIT} /")) is None
-    assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb {TOOLKIT}/ /")) is None
+    for uri in (TOOLKIT, f"{TOOLKIT}/"):
+        assert plan("nvidia-container-toolkit", with_sources(BARE, f"deb [signed-by=/k.gpg] {uri} /")) is None
 
 
 def test_toolkit_source_as_nvidias_own_list_has_it_is_adopted() -> None:
     # nvidia.github.io/libnvidia-container/stable/deb/nvidia-container-toolkit.list, with the guide's Signed-By.
-    line = f"deb [signed-by=/usr/share/keyrings/k.gpg] {TOOLKIT.replace('amd64', '$(ARCH)')} /"
+    line = f"deb [signed-by=/k.gpg] {TOOLKIT.replace('amd64', '$(ARCH)')} /"
     assert plan("nvidia-container-toolkit", with_sources(BARE, line)) is None
     assert plan("nvidia-container-toolkit", with_sources(JETSON, line)) is None
+
+
+@pytest.mark.parametrize("release", ["rhel-8.10", "rocky-9.6", "almalinux-10.0"])
+def test_docker_for_enterprise_linux_as_dockers_page_for_rhel_has_it(release: str) -> None:
+    one, major = added("docker", on(release)), release.split("-")[1].split(".")[0]
+    lines = one.source.splitlines()
+    assert f"baseurl=https://download.docker.com/linux/rhel/{major}/x86_64/stable" in lines
+    # As in docker-ce.repo: packages are signed, the index is not.
+    assert {"gpgcheck=1", "repo_gpgcheck=0", f"gpgkey=file://{one.key_path}"} <= set(lines)
+    assert one.key_url == "https://download.docker.com/linux/rhel/gpg"
+    assert one.fingerprint == "060A61C51B558A7F742B77AAC52FEB6B621E9F35"
+
+
+@pytest.mark.parametrize(("arm", "machine"), [(False, "x86_64"), (True, "aarch64")])
+def test_toolkit_for_enterprise_linux_as_nvidias_repo_file_has_it(arm: bool, machine: str) -> None:
+    one = added("nvidia-container-toolkit", on("rocky-9.6", arm=arm))
+    assert one.uri == f"https://nvidia.github.io/libnvidia-container/stable/rpm/{machine}"
+    # As in nvidia-container-toolkit.repo: the index is signed, and has the packages' sums.
+    assert {"gpgcheck=0", "repo_gpgcheck=1"} <= set(one.source.splitlines())
+    assert one.fingerprint == "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
 
 
 def test_files_of_ours_have_names_that_nobodys_guide_uses() -> None:
@@ -123,10 +142,10 @@ def test_source_that_a_release_upgrade_left_behind_does_not_count(text: str) -> 
     "host",
     [
         replace(BARE, os=replace(BARE.os, version="11", codename="bullseye")),
-        replace(BARE, os=ROCKY_9),
+        replace(BARE, os=replace(ROCKY_9, version="7.9")),
         replace(BARE, platform=replace(BARE.platform, architecture="riscv64")),
     ],
-    ids=["old-debian", "rocky", "riscv"],
+    ids=["old-debian", "rocky-7", "riscv"],
 )
 def test_unserved_system_is_refused(host: Host) -> None:
     found = plan("docker", host)
