@@ -121,6 +121,7 @@ def _change_packages(
         repository=repository,
         restarts=True,
         stops_containers=settings.docker_restart == "when-needed",
+        start=host.docker.running is False,
         notes=(
             *_describe_change(settings, host, wish, version),
             *describe_taken(release, taken),

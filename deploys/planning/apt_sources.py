@@ -70,9 +70,9 @@ def switch_off(file: SourceFile, entries: Collection[Entry]) -> str:
         return "".join(f"# {line}\n" if i in off else f"{line}\n" for i, line in enumerate(lines))
     first = {entry.lines[0] for entry in entries}
     kept = (
-        ("Enabled: no\n" if i in first else "") + f"{line}\n"
+        ("Enabled: no\n" if i in first else "")
+        + ("" if i in off and line.lower().startswith("enabled:") else f"{line}\n")
         for i, line in enumerate(lines)
-        if i not in off or not line.lower().startswith("enabled:")
     )
     return "".join(kept)
 

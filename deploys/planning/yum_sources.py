@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from facts.model import SourceFile
 
@@ -29,7 +30,7 @@ def read_sections(file: SourceFile) -> tuple[Section, ...]:
 def _sections(file: SourceFile) -> Iterator[Section]:
     lines = file.text.splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("[")]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         pairs = (line.split("=", 1) for line in lines[start:end] if "=" in line and not line.startswith("#"))
         values = {name.strip(): value.strip() for name, value in pairs}
         enabled = values.get("enabled", "1").lower() not in OFF

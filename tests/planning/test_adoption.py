@@ -4,10 +4,15 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from deploys.planning import apt_sources, yum_sources
+from deploys.planning.apt_sources import Entry, read_entries
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.records import Area, Refusal, Repository
 from deploys.planning.repositories import plan_repository
+from deploys.planning.yum_sources import Section, read_sections
 from facts.model import Host, SourceFile
 from tests.planning.hosts import BARE, on
 
@@ -221,3 +226,68 @@ baseurl=https://mirror.lab/site
 enabled=1
 """
     }
+
+
+LINES = st.sampled_from(
+    [
+        "",
+        "# a comment",
+        DEBIAN.strip(),
+        APT_KEY.strip(),
+        BEFORE.strip(),
+        f"deb-src {DOCKER} trixie stable",
+        "deb [broken",
+    ]
+)
+STANZAS = st.sampled_from(
+    [GUIDE, f"# ours\nEnabled: no\n{GUIDE}", f"{GUIDE}enabled: yes\n", f"Types: deb-src\n{GUIDE[11:]}"]
+)
+SECTIONS = st.sampled_from(
+    ["[a]\nbaseurl=https://a.lab/\nenabled=1\n", "[b]\nbaseurl = https://b.lab/\n\n", "# x\n[c]\nenabled = 0\n"]
+)
+
+
+def what(entry: Entry) -> tuple[object, ...]:
+    """All of an entry but where it stands."""
+    return (entry.types, entry.source)
+
+
+@given(st.lists(LINES, max_size=6), st.sets(st.integers(0, 5)))
+def test_of_any_list_file_just_those_lines_are_switched_off(lines: list[str], chosen: set[int]) -> None:
+    file = SourceFile(f"{FOLDER}/x.list", "".join(f"{line}\n" for line in lines))
+    entries = read_entries(file)
+    off = [entry for i, entry in enumerate(entries) if i in chosen]
+    text = apt_sources.switch_off(file, off)
+    left = [what(entry) for entry in read_entries(SourceFile(file.path, text))]
+    assert left == [what(entry) for i, entry in enumerate(entries) if i not in chosen]
+    if text:
+        assert [line.removeprefix("# ") for line in text.splitlines()] == [line.removeprefix("# ") for line in lines]
+
+
+@given(st.lists(STANZAS, max_size=4), st.sets(st.integers(0, 3)))
+def test_of_any_deb822_file_just_those_stanzas_are_switched_off(stanzas: list[str], chosen: set[int]) -> None:
+    file = SourceFile(f"{FOLDER}/x.sources", "\n".join(stanzas))
+    entries = read_entries(file)
+    off = [entry for i, entry in enumerate(entries) if i in chosen]
+    text = apt_sources.switch_off(file, off)
+    after = read_entries(SourceFile(file.path, text))
+    assert not text or [what(entry) for entry in after] == [what(entry) for entry in entries]
+    assert [entry.enabled for entry in after if text] == [
+        entry.enabled and i not in chosen for i, entry in enumerate(entries) if text
+    ]
+    assert bool(text) is bool([i for i in range(len(entries)) if i not in chosen])
+
+
+@given(st.lists(SECTIONS, max_size=4), st.sets(st.integers(0, 3)))
+def test_of_any_repo_file_just_those_sections_are_switched_off(texts: list[str], chosen: set[int]) -> None:
+    file = SourceFile(f"{YUM}/x.repo", "".join(texts))
+    sections = read_sections(file)
+    off = [section for i, section in enumerate(sections) if i in chosen]
+    after = read_sections(SourceFile(file.path, yum_sources.switch_off(file, off)))
+
+    def tell(section: Section) -> tuple[str, bool]:
+        return section.base_url, section.enabled
+
+    assert [tell(section) for section in after] == [
+        (section.base_url, section.enabled and i not in chosen) for i, section in enumerate(sections)
+    ]

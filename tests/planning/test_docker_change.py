@@ -133,7 +133,7 @@ def test_a_stopped_engine_is_known_by_its_package() -> None:
     stopped = replace(engine("28.5.1"), running=False, server_version=None, containers=None)
     assert plan(stopped, "28.5.1").start
     found = plan(stopped, "29")
-    assert (found.restarts, found.refusal) == (True, None)
+    assert (found.restarts, found.start, found.refusal) == (True, True, None)
 
 
 RUNNING = ("training", "db")
