@@ -1,46 +1,156 @@
 # shellcheck shell=sh
-# Swaps daemon.json as a transaction: validate, back up, rename into place, SIGHUP, wait for the daemon's word, else back.
-# Arguments: FOUND (SHA-256 of the file the plan was made from, or "absent") RUNTIME… (must be known afterwards).
-# The new text is $RUN/input (it may hold proxy passwords). Between swap and outcome stands `pending`, which says what the
-# file was and what we made of it, so that whoever comes after a crash can tell our text from anybody else's.
+# Changes daemon.json as a transaction: validate, back up, rename into place, have Docker take it up, ask it what is in
+# force, else back.
+# Arguments: found=SHA-256 of the file the plan was made from, or "absent"; action=reload|restart;
+# stops_containers=yes|no (a restart may stop them); for_gpus=yes|no (where a restart stops none, it replaces a reload:
+# dockerd looks for NVIDIA's hook at its start only); expect=LINE… (of what `ask` writes, or with "!" before: not in it);
+# executable=COMMAND… (must be there).
+# $RUN/input: three lines of base64: the new text, which may hold proxy passwords; the old one with live-restore switched
+# on, or nothing; the text of our ledger.
+# From before the swap to the outcome stands `pending`, which says what the file was and what we made of it, so that
+# whoever comes after a crash can tell our text from anybody else's. Taking the ledger's copy away is the commit.
 file=$(readlink -f /etc/docker/daemon.json || echo /etc/docker/daemon.json)
+backup=$file.gpu-hosts.bak
 dir=$state/daemon-json
-new=$RUN/input
-found=$1
-shift
+pending=$dir/pending
+for word in "$@"; do
+  case $word in
+    found=*) found=${word#*=} ;;
+    action=*) action=${word#*=} ;;
+    stops_containers=*) stops_containers=${word#*=} ;;
+    for_gpus=*) for_gpus=${word#*=} ;;
+  esac
+done
+bridged=
+{ read -r new && read -r bridge && read -r ledger; } <"$RUN/input"
+for name in new bridge; do
+  if [ "$name" = new ]; then text=$new; else text=$bridge; fi
+  printf '%s' "$text" | base64 -d >"$RUN/$name" || fail "daemon.json was left alone, because its new text cannot be kept" \
+    "$(df -Pk "$RUN" | tr -s ' \n' ' ')" "look at free space in /var"
+done
 
 digest() {
   if [ -e "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1; else echo absent; fi
 }
 
+noted() {
+  sed -n "s/^$1=//p" "$pending"
+}
+
+# is_service: whether systemd runs Docker.
+is_service() {
+  pid=$(systemctl show -p MainPID --value docker 2>/dev/null) && [ "${pid:-0}" != 0 ]
+}
+
 # daemon_pid: dockerd's process. Without systemd its pid file says it, unless that is stale and the number somebody else's.
 daemon_pid() {
-  pid=$(systemctl show -p MainPID --value docker 2>/dev/null)
-  if [ "${pid:-0}" = 0 ]; then
+  if ! is_service; then
     pid=$(cat /run/docker.pid 2>/dev/null)
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 1
   fi
   echo "$pid"
 }
 
-# reload: SIGHUP, then up to 15 s for the reload event. The signal itself says nothing: a rejected file gives no event.
+# The names of these fields are the same from Docker 17.06 on, but DefaultAddressPools is of 20.10: where a field is
+# missing, the whole question fails.
+# shellcheck disable=SC2016
+question='server={{.ServerVersion}}
+default-runtime={{.DefaultRuntime}}
+live-restore={{.LiveRestoreEnabled}}
+log-driver={{.LoggingDriver}}
+cgroup-driver={{.CgroupDriver}}
+data-root={{.DockerRootDir}}
+storage-driver={{.Driver}}
+debug={{.Debug}}
+http-proxy={{.HTTPProxy}}
+https-proxy={{.HTTPSProxy}}
+no-proxy={{.NoProxy}}
+{{range $name, $_ := .Runtimes}}runtime={{$name}}
+{{end}}{{range .Labels}}label={{.}}
+{{end}}{{with .RegistryConfig}}{{range .Mirrors}}registry-mirror={{.}}
+{{end}}{{range .InsecureRegistryCIDRs}}insecure-registry={{.}}
+{{end}}{{range $name, $index := .IndexConfigs}}{{if not $index.Secure}}insecure-registry={{$name}}
+{{end}}{{end}}{{end}}'
+case "$*" in
+  *address-pool=*)
+    question="$question{{range .DefaultAddressPools}}address-pool={{.Base}} {{.Size}}
+{{end}}"
+    ;;
+esac
+
+# ask: writes what the daemon says is in force to $RUN/in_force, which is not there without an answer.
+ask() {
+  timeout 30 docker info --format "$question" >"$RUN/in_force" 2>/dev/null && grep -q '^server=.' "$RUN/in_force" && return 0
+  rm -f "$RUN/in_force"
+  return 1
+}
+
+is_in_force() {
+  grep -qxF -e "$1" "$RUN/in_force"
+}
+
+# unmet EXPECT…: those of the arguments expect=LINE that do not hold.
+unmet() {
+  for word in "$@"; do
+    line=${word#expect=}
+    case $word in
+      expect=!*) ! is_in_force "${line#!}" || echo "$line" ;;
+      expect=*) is_in_force "$line" || echo "$line" ;;
+    esac
+  done
+}
+
+# has_live_restore FILE: whether a daemon that starts with it lets containers live.
+has_live_restore() {
+  case " $flags" in *' --live-restore '* | *' --live-restore=true '*) return 0 ;; esac
+  tr -d ' \t\n' <"$1" 2>/dev/null | grep -q '"live-restore":true'
+}
+
+# containers ID…: name and process of each, a line for one that is still there.
+containers() {
+  [ -z "$*" ] || timeout 60 docker inspect --type container --format '{{.Name}} {{.State.Pid}}' "$@" 2>/dev/null
+}
+
+# lost: names of the containers of $ids that do not run any more, or in another process.
+lost() {
+  # shellcheck disable=SC2086
+  [ -z "$running" ] || printf '%s\n' "$running" | grep -vxF -e "$(containers $ids)" | names
+}
+
+names() {
+  sed 's|^/||; s/ .*//' | tr '\n' ' '
+}
+
+# reload: SIGHUP, then 15 s for the reload event, or 30 where Docker is slow. The signal itself says nothing: a rejected file gives no event.
+# A daemon that died meanwhile, and was started again by systemd, has read the file at its start.
 reload() {
+  rm -f "$RUN/in_force"
+  signalled=$(daemon_pid) || return 1
   since=$(date +%s.%N)
-  kill -HUP "$(daemon_pid)" || return 1
+  kill -HUP "$signalled" || return 1
+  deadline=$(($(date +%s) + 30))
   tries=0
-  while [ "$tries" -lt 50 ]; do
+  while [ "$tries" -lt 50 ] && [ "$(date +%s)" -lt "$deadline" ]; do
     events=$(timeout 10 docker events --since "$since" --until "$(date +%s.%N)" --filter type=daemon --filter event=reload 2>/dev/null)
     [ -z "$events" ] || return 0
+    if now=$(daemon_pid) && [ "$now" != "$signalled" ] && ask; then return 0; fi
     tries=$((tries + 1))
     sleep 0.3
   done
   return 1
 }
 
-knows() {
-  known=$(timeout 30 docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null) || return 1
-  for runtime in "$@"; do
-    case " $known" in *" $runtime "*) ;; *) return 1 ;; esac
+# restart: up to 120 s for systemd, which waits for the daemon's own word, then up to 60 s for an answer. Failed starts
+# count, and after three in a minute systemd would not try (docker.service); the socket fails with them.
+restart() {
+  rm -f "$RUN/in_force"
+  systemctl reset-failed docker.service docker.socket 2>/dev/null
+  timeout 120 systemctl restart docker.service >/dev/null 2>&1 || return 1
+  tries=0
+  until ask; do
+    [ "$tries" -lt 30 ] || return 1
+    tries=$((tries + 1))
+    sleep 2
   done
 }
 
@@ -59,74 +169,177 @@ own() {
   if [ -e "$file" ]; then chown --reference="$file" "$1" && chmod --reference="$file" "$1"; else chmod 0644 "$1"; fi
 }
 
-# put_back: the file as it was, if what is there is ours. Each step can be repeated: `pending` goes after the file is
-# back, and the copy after `pending`.
-put_back() {
-  was=$(sed -n 's/^was=//p' "$dir/pending")
-  ours=$(sed -n 's/^new=//p' "$dir/pending")
-  if [ -n "$ours" ] && [ "$(digest "$file")" = "$ours" ] && [ "$was" != "$ours" ]; then
-    if [ "$was" = absent ]; then
-      rm -f "$file" || return 1
-    elif [ "$(digest "$dir/before")" = "$was" ]; then
-      put "$dir/before" || return 1
-    else
-      return 1
-    fi
+# is_ours: whether the file is what we made of it, and another than it was.
+is_ours() {
+  is=$(digest "$file")
+  [ "$is" != "$(noted was)" ] || return 1
+  [ "$is" = "$(noted new)" ] || [ "$is" = "$(noted bridge)" ]
+}
+
+# put_old: the file as it was. By renaming the backup, which a full disk cannot hinder.
+put_old() {
+  if [ "$(noted was)" = absent ]; then
+    rm -f "$file" || return 1
+  else
+    [ "$(digest "$backup")" = "$(noted was)" ] && mv -f "$backup" "$file" || return 1
   fi
-  rm -f "$dir/pending"
-  rm -f "$dir/before"
-  # Only a daemon that died is started again: a restart would stop containers.
-  reload || systemctl is-active --quiet docker || systemctl start docker
-  return 0
+  sync "${file%/*}"
+}
+
+# take_back HOW: the old file, and by a reload or restart the daemon as before; it is started in any case where it died.
+# Each step can be repeated. Where live-restore was switched on by us, it is on at the start too, else the containers
+# that outlived the daemon would be stopped then.
+take_back() {
+  how=$1
+  daemon_pid >/dev/null || how=restart
+  if is_ours; then
+    if [ "$how" = restart ] && [ -s "$dir/bridge" ] && [ "$(digest "$dir/bridge")" = "$(noted bridge)" ] && put "$dir/bridge"; then
+      ! systemctl is-active --quiet docker.service || reload
+      restart
+      how=reload
+    fi
+    put_old || return 1
+  fi
+  if [ "$how" = restart ]; then
+    # What live-restore was in the old file is in force again before the daemon ends.
+    ! systemctl is-active --quiet docker.service || reload
+    restart
+  else
+    reload
+  fi
+  rm -f "$pending"
+  rm -f "$dir/bridge" "$dir/ledger.new" "$file.gpu-hosts.new"
 }
 
 stuck() {
   fail "daemon.json is ours still, and the old one cannot be put back" \
-    "$dir/before is not the file as it was, or $file cannot be written" "look at both, then remove $dir/pending"
+    "$backup is not the file as it was, or $file cannot be written" "look at both, then remove $pending"
 }
-
-if [ -e "$dir/pending" ]; then
-  put_back || stuck
-  fail "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
-    "$dir/pending was there" "run this again"
-fi
-need_docker "docker daemon"
-command -v nvidia-container-runtime >/dev/null || fail "nvidia-container-runtime is not there, so it was not registered" \
-  "no such command on the path" "see above what became of the toolkit"
-
-if dockerd --help 2>/dev/null | grep -q -- --validate; then
-  # The daemon's own flags take part: a key that is in both places stops it. The unit's text still has variables in it.
-  flags=$(tr '\0' ' ' <"/proc/$(daemon_pid)/cmdline" | cut -d ' ' -f 2-)
-  # shellcheck disable=SC2086
-  said=$(dockerd --validate $flags --config-file "$new" 2>&1) || fail "dockerd does not accept the new daemon.json; the old one stays" \
-    "$(printf '%s' "$said" | tr -s ' \n' ' ')" "mend the keys it names in $file"
-fi
 
 # Nothing has been changed yet, or all of it was undone.
 unwritable() {
-  rm -f "$dir/pending"
+  rm -f "$pending"
+  rm -f "$dir/bridge" "$dir/ledger.new"
   fail "daemon.json cannot be written, so it was left alone" "$(df -Pk "${file%/*}" "$dir" | tr -s ' \n' ' ')" \
     "look at free space and at whether /etc and /var can be written"
 }
 
-mkdir -p "${file%/*}" && rm -f "$dir/before" || unwritable
-if [ -e "$file" ]; then
-  cp -p "$file" "$dir/before" && cp -p "$file" "$file.gpu-hosts.bak" && sync "$dir/before" || unwritable
+# reason: what the daemon said of it, on one line. A failed start is repeated by systemd. Where it took the file, and only
+# not all of it is in force, it said nothing of that.
+reason() {
+  journalctl -u docker --since "@$began" --no-pager -o cat >"$RUN/said" 2>/dev/null
+  grep -E 'failed to start daemon|unable to configure the Docker daemon' "$RUN/said" | tail -n 1 | grep . ||
+    [ -n "$unmet" ] || short "$RUN/said" 3
+}
+
+# give_up EXPECT…: takes all back, says why Docker did not take it, and how it is now.
+give_up() {
+  unmet=$(if [ -e "$RUN/in_force" ]; then unmet "$@" | tr '\n' ' '; fi)
+  why=$(reason)
+  take_back "$tried" || stuck
+  if ! ask; then
+    fail "Docker does not run: it did not take the new daemon.json; the old one is back, and it does not start with that either" \
+      "$why" "journalctl -u docker on the host says why"
+  fi
+  left=
+  [ "$how" = restart ] || left=$(grep -vxF -e "$before" "$RUN/in_force" | grep . | tr '\n' ' ')
+  gone=$(lost)
+  fail "Docker did not take the new daemon.json; the old one is back and Docker runs${gone:+; these containers did not outlive it: $gone}" \
+    "${unmet:+not in force: $unmet}$why${left:+ (in force until Docker is started again: $left)}" \
+    "mend what the daemon names, then run this again"
+}
+
+if [ -e "$pending" ]; then
+  if [ -n "$(noted ledger)" ] && [ ! -e "$dir/ledger.new" ]; then
+    rm -f "$pending" # it was at its end
+  else
+    was=$(noted was)
+    kept=$(if [ "$(digest "$RUN/new")" = "$(noted new)" ]; then base64 <"$dir/ledger.new"; fi)
+    take_back reload || stuck
+    if [ -n "$kept" ] && [ "$(digest "$file")" = "$was" ]; then
+      # The same is wished for again. What it is made from is the file as it was, and so is its ledger.
+      found=$was
+      ledger=$kept
+    fi
+    [ "$(digest "$file")" = "$found" ] || fail \
+      "an earlier change of daemon.json had not finished; it was settled, the file is not ours any more" \
+      "$pending was there" "run this again"
+  fi
 fi
-# Compared at the last moment, because asking Docker took a while.
-[ "$(digest "$dir/before")" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
-  "SHA-256 $(digest "$file"), read was $found" "run this again"
-printf 'was=%s\nnew=%s\n' "$found" "$(digest "$new")" >"$dir/pending" && sync "$dir/pending" || unwritable
-if ! put "$new"; then
-  put_back || stuck
+need_docker "docker daemon"
+for word in "$@"; do
+  case $word in
+    executable=*)
+      command -v "${word#*=}" >/dev/null || fail "${word#*=} is not there, so daemon.json was left alone" \
+        "no such command on the path" "see above what became of the toolkit"
+      ;;
+  esac
+done
+# The daemon's own flags: the unit's text still has variables in it.
+flags=$(tr '\0' ' ' <"/proc/$(daemon_pid)/cmdline" | cut -d ' ' -f 2-)
+if dockerd --help 2>/dev/null | grep -q -- --validate; then
+  # They take part: a key that is in both places stops the daemon.
+  # shellcheck disable=SC2086
+  said=$(dockerd --validate $flags --config-file "$RUN/new" 2>&1) || fail "dockerd does not accept the new daemon.json; the old one stays" \
+    "$(printf '%s' "$said" | tr -s ' \n' ' ')" "mend the keys it names in $file"
+fi
+
+ask && before=$(cat "$RUN/in_force") && ids=$(timeout 60 docker ps -q --no-trunc) || fail \
+  "Docker does not say what runs, so daemon.json was left alone" "docker info or docker ps fails" "journalctl -u docker on the host says why"
+# shellcheck disable=SC2086
+running=$(containers $ids)
+# What a restart does to containers: none, kept, stopped. A daemon that starts without live-restore stops those that have
+# outlived the one before (seen on 20.10), so the old file must have it too, in case it comes back, or else the bridge.
+effect=none
+if [ -n "$ids" ]; then
+  effect=stopped
+  if is_in_force live-restore=true && has_live_restore "$file"; then effect=kept; elif [ -s "$RUN/bridge" ]; then bridged=yes; fi
+  [ -z "$bridged" ] || effect=kept
+  has_live_restore "$RUN/new" || effect=stopped
+fi
+if [ "$for_gpus" = yes ] && [ "$effect" != stopped ] && is_service; then action=restart; fi
+if [ "$action" = restart ]; then
+  is_service || fail "Docker would have to be restarted for the new daemon.json; the old one stays" \
+    "it is not a service of systemd here" "write the file and restart Docker by hand, as you start it"
+  [ "$effect" != stopped ] || [ "$stops_containers" = yes ] || fail \
+    "Docker would have to be restarted for the new daemon.json, which stops containers; the old one stays" \
+    "running: $(printf '%s\n' "$running" | names)" \
+    "run this again when they have ended, or set docker_restart = \"when-needed\""
+fi
+[ "$action/$effect" = restart/kept ] || bridged=
+
+mkdir -p "${file%/*}" && rm -f "$dir/bridge" "$dir/ledger.new" || unwritable
+if [ -e "$file" ] && ! { cp -p "$file" "$backup" && sync "$backup"; }; then
+  rm -f "$backup"
   unwritable
 fi
-if reload && knows "$@"; then
-  rm -f "$dir/pending"
-  rm -f "$dir/before"
-  exit 0
+was=$(if [ -e "$file" ]; then digest "$backup"; else echo absent; fi)
+# Compared at the last moment, because asking Docker took a while.
+[ "$was" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
+  "SHA-256 $was, read was $found" "run this again"
+(umask 077 && printf '%s' "$ledger" | base64 -d >"$dir/ledger.new" && sync "$dir/ledger.new") || unwritable
+if [ -n "$bridged" ]; then (umask 077 && cp "$RUN/bridge" "$dir/bridge" && sync "$dir/bridge") || unwritable; fi
+printf 'was=%s\nnew=%s\nbridge=%s\nledger=%s\n' "$found" "$(digest "$RUN/new")" "$(digest "$RUN/bridge")" \
+  "$(digest "$dir/ledger.new")" >"$pending" && sync "$pending" || unwritable
+began=$(date +%s)
+tried=reload
+if [ -n "$bridged" ]; then
+  put "$RUN/bridge" && reload && ask && is_in_force live-restore=true || give_up expect=live-restore=true
 fi
-why=$(journalctl -u docker -n 3 --no-pager -o cat 2>/dev/null | tr -s ' \n' ' ')
-put_back || stuck
-fail "Docker did not take the new daemon.json; the old one is back and containers were left running" "$why" \
-  "mend what the daemon names, then run this again"
+if ! put "$RUN/new"; then
+  take_back reload || stuck
+  unwritable
+fi
+if [ "$action" = restart ]; then
+  tried=restart
+  restart && [ -z "$(unmet "$@")" ] || give_up "$@"
+else
+  reload && ask && [ -z "$(unmet "$@")" ] || give_up "$@"
+fi
+if [ -s "$dir/ledger.new" ]; then mv -f "$dir/ledger.new" "$dir/ledger"; else rm -f "$dir/ledger" "$dir/ledger.new"; fi || give_up
+rm -f "$pending"
+rm -f "$dir/bridge"
+[ "$effect" = kept ] || exit 0
+gone=$(lost)
+[ -z "$gone" ] || fail "Docker runs with the new daemon.json, but containers did not outlive its restart with live-restore" \
+  "not in the process of before: $gone" "docker ps -a and journalctl -u docker on the host say what became of them"

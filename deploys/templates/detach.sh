@@ -18,7 +18,14 @@ fi
 cat >"$RUN/script" <<'END_OF_SCRIPT'
 @SCRIPT@
 END_OF_SCRIPT
-setsid -w flock -o -E 75 -w 900 "$state/$area/lock" sh "$RUN/script" "$@" >"$RUN/output" 2>&1 </dev/null
+# Where logind has KillUserProcesses=yes, a session's end kills all of its scope, and the last session's end kills more.
+# Only what runs outside of the users' slice is left alone.
+escape=
+if grep -qs /user.slice/ /proc/self/cgroup && systemd-run --quiet --scope true 2>/dev/null; then
+  escape='systemd-run --quiet --scope'
+fi
+# shellcheck disable=SC2086
+setsid -w $escape flock -o -E 75 -w 900 "$state/$area/lock" sh "$RUN/script" "$@" >"$RUN/output" 2>&1 </dev/null
 rc=$?
 [ "$rc" != 75 ] || explain "another run is at work here" "it has held $state/$area/lock for 900 s" "wait for it, then run this again"
 cat "$RUN/output"

@@ -1,10 +1,13 @@
 """A made-up host for the tests that run templates."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.areas.shell import PLAIN_TOOLS, Place
+from tests.areas.daemon_host import THEIRS, DaemonHost
+from tests.areas.shell import PLAIN_TOOLS, Place, start_daemon
 from tests.facts.machines import link_tools
 
 
@@ -18,3 +21,19 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, tools: Path) -> Place:
     """A fresh made-up host."""
     return Place(tmp_path, tools)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that takes SIGHUP like a daemon does."""
+    daemon = start_daemon()
+    yield daemon
+    daemon.kill()
+    daemon.wait()
+
+
+@pytest.fixture
+def host(place: Place, process: subprocess.Popen[bytes]) -> DaemonHost:
+    """A host whose Docker runs with an administrator's file."""
+    place.path("/run/systemd/system").mkdir(parents=True)
+    return DaemonHost(place, process, THEIRS)

@@ -153,6 +153,18 @@ def test_a_detached_script_gives_its_output_status_and_leaves_nothing(place: Pla
     assert [path.name for path in place.path("/var/lib/gpu-hosts/area").iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_detached_script_leaves_the_users_session_where_it_can(place: Place, allowed: bool) -> None:
+    place.stand_in("grep", "exit 0")  # it is in one
+    place.stand_in("true", "")
+    place.stand_in("systemd-run", 'shift 2; exec "$@"' if allowed else "exit 1")
+    done = place.run_text(detached(place, "echo ran; exit 7"), ("area",), stdin=sent(ROOT.command("")))
+    assert (done.status, done.output) == (7, "ran\n")
+    # Tried, and used for the script with its lock.
+    runs = [call.split()[:4] for call in place.calls("systemd-run")]
+    assert runs == [["--quiet", "--scope", "true"], ["--quiet", "--scope", "flock", "-o"]][: 1 + allowed]
+
+
 def test_a_detached_script_ends_its_work_when_the_connection_dies(place: Place) -> None:
     script = detached(place, f"cd {place.root}; : >begun; while [ ! -e go ]; do sleep 0.01; done; echo x; : >ended")
     outer = subprocess.Popen(

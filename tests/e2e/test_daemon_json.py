@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from deploys.areas.access import Access, load_detached
+from deploys.areas.docker import daemon_json_input, daemon_json_words
 from deploys.planning.daemon import digest, merge_runtime
+from deploys.planning.records import Action, DaemonPlan
 from tests.e2e.fleet import DAEMON_JSON
 from tests.e2e.harness import Controller, Machine, data_of, running
 from tests.e2e.snapshot import keep_me_pid
@@ -74,8 +76,9 @@ def ssh_client(machine: Machine, text: str, *, terminal: bool) -> Iterator[None]
 
     It is killed at the end.
     """
-    script = load_detached("daemon_json")
-    command = Access(root=False).command(script, "daemon-json", digest(text), "nvidia", stdin=merge_runtime(text))
+    plan = DaemonPlan(merge_runtime(text), digest(text), Action.RELOAD, expected=("runtime=nvidia",))
+    words, texts = daemon_json_words(plan), daemon_json_input(plan)
+    command = Access(root=False).command(load_detached("daemon_json"), "daemon-json", *words, stdin=texts)
     lines = "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
     words = ["-tt"] if terminal else []
     with running(machine.ssh(*words, command.get_raw_value()), stdin=subprocess.PIPE) as client:
