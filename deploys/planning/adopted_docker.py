@@ -105,8 +105,8 @@ def _change_packages(
     if isinstance(repository, Refusal):
         return DockerPlan(refusal=repository)
     installed = {name for name, _ in host.docker.packages}
-    release = wish.release
-    if _running(host) and _is_patch(wish, version):
+    release, stops_containers = wish.release, settings.docker_restart == "when-needed"
+    if _running(host) and not stops_containers:
         # What keeps the containers is live-restore, which is for patch releases only.
         release = release or ".".join(map(str, numbers(version)[:2]))
     avoid, taken = bad_versions(row, release, catalogue)
@@ -120,7 +120,7 @@ def _change_packages(
         hold=row.hold,
         repository=repository,
         restarts=True,
-        stops_containers=settings.docker_restart == "when-needed",
+        stops_containers=stops_containers,
         start=host.docker.running is False,
         notes=(
             *_describe_change(settings, host, wish, version),

@@ -21,8 +21,9 @@ class Wish:
     because: str = ""
 
     def __str__(self) -> str:
-        floor = f"{self.floor} or newer" if self.floor else ""
-        return ", ".join(filter(None, (self.release, floor)))
+        if self.release and self.floor:
+            return f"{self.release}, at least {self.floor}"
+        return self.release or (f"{self.floor} or newer" if self.floor else "")
 
     def is_met_by(self, version: str) -> bool:
         """Whether an installed engine of this version will do."""

@@ -1,8 +1,11 @@
 """docker_version on a host that has another: when it is changed, from where, and what stands against it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.docker import plan_docker
@@ -176,6 +179,7 @@ def test_a_floor_stays_a_patch_release_while_live_restore_keeps_containers() -> 
     # All of 28.5 is before the CVE's fix: passed over, nothing would be left to install.
     assert ("0", "29.3.1") not in found.avoid
     assert plan(engine("28.5.1"), ">=28.5.2").release == ""
+    assert plan(docker, ">=28.5.2", restart="when-needed").release == ""
 
 
 def test_a_swarms_containers_are_not_kept_by_live_restore() -> None:
@@ -224,3 +228,39 @@ def test_enterprise_linux() -> None:
     brief, seen, _ = parts(plan_docker(Settings(docker_version="29"), fedora, CATALOGUE))
     assert "not known here" in brief
     assert "Fedora Linux 43: Docker 28.5.1 as docker-ce" in seen
+
+
+VERSIONS = ("19.03.15", "26.1.5", "28.5.1", "28.5.2", "29.1.3", "29.4.3")
+WISHES = ("auto", "28", "28.5", "28.5.2", "29", "29.1.3", ">=28.5.2", ">=28.6", ">=29")
+OTHERS = st.fixed_dictionaries(
+    {
+        "origin": st.sampled_from(["docker-ce", "docker.io", "snap", None]),
+        "running": st.sampled_from([(), RUNNING]),
+    }
+)
+
+
+@given(
+    st.sampled_from(VERSIONS),
+    st.sampled_from(WISHES),
+    OTHERS,
+    st.sampled_from([(), LIVE_RESTORE]),
+    st.sampled_from(["when-idle", "when-needed", "never"]),
+)
+def test_nothing_stops_that_was_not_allowed_to(
+    version: str, wish: str, other: dict[str, Any], in_force: tuple[str, ...], restart: str
+) -> None:
+    docker = replace(engine(version, **other), in_force=in_force)
+    found = plan(docker, wish, restart=restart)
+    if found.refusal:
+        assert found == DockerPlan(refusal=found.refusal)
+        assert all((found.refusal.brief, found.refusal.seen, found.refusal.remedy))
+        return
+    assert found.notes
+    assert bool(found.packages) is found.restarts
+    assert not (found.packages and (wish == "auto" or restart == "never"))
+    assert found.stops_containers is (found.restarts and restart == "when-needed")
+    if found.restarts and other["running"] and not found.stops_containers:
+        # live-restore, and whatever is chosen on the host is a patch release of what is there.
+        assert in_force == LIVE_RESTORE
+        assert found.release.split(".")[:2] == version.split(".")[:2]
