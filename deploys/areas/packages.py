@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 
 from pyinfra.api.command import PyinfraCommand
@@ -9,7 +10,7 @@ from pyinfra.api.operation import operation
 
 from deploys.areas.access import Access, load_detached
 from deploys.areas.session import Session
-from deploys.planning.records import Area, DriverPlan, Plan, Repository
+from deploys.planning.records import Area, DockerPlan, DriverPlan, PackageGroup, Plan, Repository, ToolkitPlan
 
 
 @operation()
@@ -18,12 +19,16 @@ def add_repositories(
 ) -> Generator[PyinfraCommand, None, None]:
     """Add vendors' repositories, keys checked by fingerprint, and refresh. One that fails is taken away again.
 
-    ``manager`` is apt or dnf.
+    Older files that give the same repository change with it, and are put back with it. ``manager`` is apt or dnf.
     """
     words: list[str] = []
+    older: list[str] = []
     for one in repositories:
         words += [one.name, one.uri, one.source_path, one.source, one.key_path, one.key_url, one.fingerprint]
-    yield access.command(load_detached(manager, "repository", f"{manager}_sources"), "repositories", *words)
+        for path, digest, text in one.migrated:
+            older.append(f"{one.name} {digest} {b64encode(text.encode()).decode() or '-'} {path}\n")
+    script = load_detached(manager, "repository", f"{manager}_sources")
+    yield access.command(script, "repositories", *words, stdin="".join(older))
 
 
 @operation()
@@ -81,14 +86,41 @@ def _pairs(words: Mapping[str, str | tuple[str, ...]]) -> list[str]:
 
 
 @operation()
-def install_packages(plan: Plan, access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Install Docker, toolkit and tools in one transaction, or one an area where that fails."""
-    repositories = {Area.DOCKER: plan.docker.repository, Area.TOOLKIT: plan.toolkit.repository}
-    groups = []
-    for area, packages in plan.package_groups:
-        repository = repositories.get(area)
-        groups.append(f"{area}|{repository.source_path if repository else ''}|{' '.join(packages)}")
-    yield access.command(load_detached("apt", "apt_install"), "packages", *groups)
+def change_packages(plan: Plan, manager: str, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Change Docker, toolkit and tools in one transaction, or one an area where that fails. ``manager``: apt or dnf."""
+    script = load_detached(manager, "packages", f"{manager}_packages", "packages_change")
+    yield access.command(script, "packages", *(_encode(group) for group in plan.package_groups))
+
+
+@operation()
+def remove_toolkit(plan: ToolkitPlan, manager: str, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Remove exactly the toolkit's packages, and the CDI specifications that it made. ``manager``: apt or dnf."""
+    script = load_detached(manager, "packages", f"{manager}_packages", "toolkit_remove")
+    yield access.command(script, "packages", _encode(PackageGroup(Area.TOOLKIT, remove=plan.uninstall)))
+
+
+def _encode(group: PackageGroup) -> str:
+    """A group as one argument: ``key=value`` with | between, as templates/packages.sh reads it."""
+    words: dict[str, str | tuple[str, ...]] = {
+        "area": group.area,
+        "packages": group.packages,
+        "same_version": group.same_version,
+        "release": group.release,
+        "floor": group.floor,
+        "avoid": tuple(f"{first},{fixed}" for first, fixed in group.avoid),
+        "remove": group.remove,
+        "hold": group.hold,
+        "restarts": "yes" if group.restarts else "no",
+        "stops_containers": "yes" if group.stops_containers else "no",
+        "source": group.source_path,
+    }
+    return "|".join(_pairs(words))
+
+
+@operation()
+def add_docker_users(plan: DockerPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
+    """Make users members of the group docker, and name those that are unknown on the host."""
+    yield access.command(load_detached("docker_users"), "docker", *plan.users)
 
 
 @operation()

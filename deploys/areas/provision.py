@@ -16,8 +16,8 @@ from deploys.areas.connection import tune
 from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
 from deploys.areas.packages import (
     add_repositories,
+    change_packages,
     install_driver,
-    install_packages,
     reload_driver,
     remove_driver,
     stage_module_key,
@@ -119,7 +119,7 @@ def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
 
 
 def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
-    access = session.access
+    access, manager = session.access, session.facts.packages.manager or "apt"
     steps: list[OperationMeta] = []
     if plan.driver.runfile:
         name = "Uninstall the driver of the .run installer"
@@ -134,7 +134,7 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
             add_repositories(
                 name=name,
                 repositories=plan.repositories,
-                manager=plan.driver.manager,
+                manager=manager,
                 access=access,
                 _ignore_errors=True,
             )
@@ -150,7 +150,7 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
         steps.append(install)
     if plan.package_groups:
         name = "Install Docker, toolkit and tools"
-        steps.append(install_packages(name=name, plan=plan, access=access, _ignore_errors=True))
+        steps.append(change_packages(name=name, plan=plan, manager=manager, access=access, _ignore_errors=True))
     return steps
 
 

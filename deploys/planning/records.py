@@ -219,6 +219,23 @@ class ProofPlan:
     skipped: str | None = None
 
 
+@dataclass(frozen=True)
+class PackageGroup:
+    """One area's part of the transaction for Docker, toolkit and tools; the fields are those of the areas' plans."""
+
+    area: Area
+    packages: tuple[str, ...] = ()
+    same_version: tuple[str, ...] = ()
+    release: str = ""
+    floor: str = ""
+    avoid: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+    hold: tuple[str, ...] = ()
+    restarts: bool = False
+    stops_containers: bool = False
+    source_path: str = ""  # of the repository that they come from, where that is added
+
+
 AreaPlan = SshdPlan | DriverPlan | DockerPlan | ToolkitPlan | DaemonPlan | ImagesPlan | RebootPlan | ProofPlan
 
 
@@ -265,11 +282,35 @@ class Plan:
         return tuple(refusal for refusal in refused if refusal)
 
     @property
-    def package_groups(self) -> tuple[tuple[Area, tuple[str, ...]], ...]:
-        """Docker, toolkit and tools: installed in one transaction, or one an area where that fails."""
+    def package_groups(self) -> tuple[PackageGroup, ...]:
+        """Docker, toolkit and tools: changed in one transaction, or one an area where that fails."""
+        docker, toolkit = self.docker, self.toolkit
         groups = (
-            (Area.DOCKER, self.docker.packages),
-            (Area.TOOLKIT, self.toolkit.packages),
-            (Area.SSHD, self.sshd.tools),
+            PackageGroup(
+                Area.DOCKER,
+                packages=docker.packages,
+                same_version=docker.same_version,
+                release=docker.release,
+                floor=docker.floor,
+                avoid=docker.avoid,
+                remove=docker.remove,
+                hold=docker.hold,
+                # What is in Docker's way may be an engine.
+                restarts=docker.restarts or bool(docker.remove),
+                stops_containers=docker.stops_containers,
+                source_path=docker.repository.source_path if docker.repository else "",
+            ),
+            PackageGroup(
+                Area.TOOLKIT,
+                packages=toolkit.packages,
+                same_version=toolkit.packages,
+                release=toolkit.release,
+                floor=toolkit.floor,
+                avoid=toolkit.avoid,
+                remove=toolkit.remove,
+                hold=toolkit.hold,
+                source_path=toolkit.repository.source_path if toolkit.repository else "",
+            ),
+            PackageGroup(Area.SSHD, packages=self.sshd.tools),
         )
-        return tuple((area, packages) for area, packages in groups if packages)
+        return tuple(group for group in groups if group.packages or group.remove or group.hold)

@@ -36,6 +36,37 @@ install_packages() {
   change_packages "$log" install --no-install-recommends --no-remove "$@"
 }
 
+# install_exactly LOG WORD...: these packages, NAME=VERSION too, whatever is on hold; those with a minus behind go.
+# --simulate among the words only says what would be done.
+install_exactly() {
+  to=$1
+  shift
+  change_packages "$to" install --no-install-recommends --allow-downgrades --allow-change-held-packages --ignore-hold "$@"
+}
+
+# chosen_in OUTPUT KIND...: the packages that a simulation has under these words (Inst, Remv, Purg), as it names them.
+chosen_in() {
+  from=$1
+  shift
+  for kind in "$@"; do
+    sed -n "s/^$kind \([^ ]*\).*/\1/p" "$from"
+  done
+}
+
+apt_cache() {
+  apt-cache "$@"
+}
+
+# preferred PACKAGE: the version that apt would install.
+preferred() {
+  apt_cache policy "$1" | sed -n 's/^  Candidate: //p' | grep -vx '(none)'
+}
+
+# offered PACKAGE: its versions, the newest first; sources have others.
+offered() {
+  apt_cache madison "$1" | sed '/ Sources$/d' | cut -d '|' -f 2 | tr -d ' '
+}
+
 # installed_of PACKAGE...: those of them that are installed. A library that is there for two architectures (a desktop's
 # i386) is named for each: by its plain name apt would change this machine's own only.
 installed_of() {

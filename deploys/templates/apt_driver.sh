@@ -33,16 +33,17 @@ foresee_preferences() {
   [ ! -d "$RUN/first/etc/apt/preferences.d" ] || cp -a "$RUN/first/etc/apt/preferences.d/." "$pins/"
 }
 
+# What follows counts with the preferences as they will be.
 apt_cache() {
   apt-cache -o Dir::Etc::PreferencesParts="$pins/" "$@"
 }
 
 # find_version: $candidate of the lead package, which must be of the release.
 find_version() {
-  candidate=$(apt_cache policy "$lead" | sed -n 's/^  Candidate: //p')
+  candidate=$(preferred "$lead")
   case ${candidate#*:} in
     "$release" | "$release"[.-]*) ;;
-    *) fail "driver: $release is not what apt would install" "candidate of $lead is ${candidate:-none}" \
+    *) fail "driver: $release is not what apt would install" "candidate of $lead is ${candidate:-(none)}" \
       "apt-cache policy $lead on the host shows where it comes from" ;;
   esac
 }
@@ -53,13 +54,13 @@ name_packages() {
   wanted=$first
   for package in $packages; do
     if among "$package" $same_version; then
-      offered=$(apt_cache madison "$package" | cut -d '|' -f 2 | tr -s ' \n' ' ')
+      offers=$(offered "$package" | tr '\n' ' ')
       same=
-      for one in $offered; do
+      for one in $offers; do
         [ "$(upstream "$one")" != "$(upstream "$candidate")" ] || same=${same:-$one}
       done
       [ -n "$same" ] || fail "driver: there is no $package of the driver's own version" \
-        "the driver is $(upstream "$candidate"), offered are ${offered:-none}" "set nvidia_driver_branch to a version that has both"
+        "the driver is $(upstream "$candidate"), offered are ${offers:-none}" "set nvidia_driver_branch to a version that has both"
       package=$package=$same
     fi
     wanted="$wanted $package"
@@ -71,8 +72,7 @@ name_packages() {
 choose_packages() {
   to=$1
   shift
-  change_packages "$to" install --no-install-recommends --allow-downgrades --allow-change-held-packages --ignore-hold \
-    -o Dir::Etc::PreferencesParts="$pins/" "$@" $wanted
+  install_exactly "$to" -o Dir::Etc::PreferencesParts="$pins/" "$@" $wanted
 }
 
 # check_choice: whether apt would remove only what may go, and would change only those held packages that are the driver's.
@@ -98,7 +98,7 @@ check_choice() {
   fi
   check_kernels
   others=
-  for package in $(sed -nE 's/^(Remv|Purg) ([^ ]*).*/\2/p' "$choice"); do
+  for package in $(chosen_in "$choice" Remv Purg); do
     among "${package%%:*}" $remove $allowed || others="$others $package"
   done
   [ -z "$others" ] || fail "driver: other packages would be removed for it" "apt-get install $wanted would remove$others" \

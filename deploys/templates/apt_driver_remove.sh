@@ -19,7 +19,7 @@ if [ -n "$present" ]; then
       "run that command on the host and mend what it says"
   }
   others=
-  for package in $(sed -nE 's/^(Remv|Purg|Inst) ([^ ]*).*/\2/p' "$choice"); do
+  for package in $(chosen_in "$choice" Remv Purg Inst); do
     among "${package%%:*}" $packages || others="$others $package"
   done
   [ -z "$others" ] || fail "driver: other packages would be removed or installed with it" \

@@ -123,6 +123,40 @@ other_locks() {
   done <"$locks"
 }
 
+# lock_packages PACKAGES NAME...: these packages (words of one argument) as they are installed, and no longer what was locked
+# of the others.
+lock_packages() {
+  now=$(full_names $1)
+  known=$*
+  {
+    other_locks $known $now
+    [ -z "$now" ] || printf '%s\n' $now | sort | sed 's/\.[^.]*$/.*/'
+  } >"$RUN/locks"
+  [ "$(cat "$RUN/locks")" = "$(cat "$locks" 2>/dev/null)" ] || write_locks <"$RUN/locks"
+}
+
+# locked_in OUTPUT NAME...: packages that a transaction would change although somebody has locked them; these names are ours
+# to change.
+locked_in() {
+  table=$1
+  shift
+  for package in $(chosen_in "$table" Upgrading Downgrading Removing | cut -d ' ' -f 1); do
+    among "$package" "$@" && continue
+    for entry in $(other_locks | grep -v '^#' | tr -d ' \t'); do
+      is_lock_of "$entry" "$(full_names "$package")" && printf '%s ' "$package"
+    done
+  done
+}
+
+# need_versionlock: the plugin without which nothing is locked.
+need_versionlock() {
+  [ -e /etc/dnf/plugins/versionlock.conf ] || install_packages "$log" python3-dnf-plugin-versionlock || {
+    quote "$log"
+    fail "dnf's versionlock plugin cannot be installed" "dnf install python3-dnf-plugin-versionlock: $(short "$log")" \
+      "mend the host's own package sources"
+  }
+}
+
 # enabled_stream: the stream of the module nvidia-driver.
 enabled_stream() {
   grep -qx 'state=enabled' "$stream_file" 2>/dev/null && sed -n 's/^stream=//p' "$stream_file"

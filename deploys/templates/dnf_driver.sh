@@ -115,12 +115,7 @@ check_choice() {
   done
   [ -z "$others" ] || fail "driver: other packages would be removed for it" "dnf install$wanted would remove$others" \
     "remove them yourself if you can do without them, then run this again"
-  for package in $(chosen_in "$table" Upgrading Downgrading Removing | cut -d ' ' -f 1); do
-    among "$package" $packages $remove $allowed $ours $hold && continue
-    for entry in $(other_locks | grep -v '^#' | tr -d ' \t'); do
-      is_lock_of "$entry" "$(full_names "$package")" && others="$others $package"
-    done
-  done
+  others=$(locked_in "$table" $packages $remove $allowed $ours $hold)
   [ -z "$others" ] || fail "driver: packages that are locked would be changed for it" "$locks names$others" \
     "dnf versionlock delete them on the host, then run this again"
 }
@@ -129,22 +124,13 @@ check_choice() {
 lock_driver() {
   held=$(installed_of $hold)
   held="$held $(of_version "$version")"
-  now=$(full_names $held)
-  {
-    other_locks $packages $remove $allowed $ours $held $known $now
-    printf '%s\n' $now | sort | sed 's/\.[^.]*$/.*/'
-  } >"$RUN/locks"
-  [ "$(cat "$RUN/locks")" = "$(cat "$locks")" ] || write_locks <"$RUN/locks" ||
+  lock_packages "$held" $packages $remove $allowed $ours $known ||
     fail "driver: it is installed, but not locked" "$locks cannot be written" "look at the disk, then run this again"
 }
 
 need_source
 audit_packages
-[ -e /etc/dnf/plugins/versionlock.conf ] || install_packages "$log" python3-dnf-plugin-versionlock || {
-  quote "$log"
-  fail "driver: dnf's versionlock plugin cannot be installed" "dnf install python3-dnf-plugin-versionlock: $(short "$log")" \
-    "mend the host's own package sources"
-}
+need_versionlock
 # EPEL's package is one: dkms comes from there, and what EPEL needs from CodeReady Builder, which `crb` switches on.
 for package in $first; do
   [ -n "$(installed_of "$package")" ] || install_packages "$log" "$package" || {

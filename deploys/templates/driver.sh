@@ -22,16 +22,6 @@ options nouveau modeset=0'
 # a rest of ",nova_core" would become part of the option before it.
 blacklist_arguments='rd.driver.blacklist=nova_core,nouveau modprobe.blacklist=nova_core,nouveau'
 
-# among WORD WORD...: whether the first is one of the others.
-among() {
-  needle=$1
-  shift
-  for one in "$@"; do
-    [ "$one" != "$needle" ] || return 0
-  done
-  return 1
-}
-
 # begin_change, end_change: between them stands a mark. The next run finds it and does everything again: a driver that is
 # there already is kept otherwise, without holds or with what a removal left behind.
 unfinished=$state/driver/unfinished

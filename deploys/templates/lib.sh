@@ -17,6 +17,21 @@ fail() {
   exit 1
 }
 
+# among WORD WORD...: whether the first is one of the others.
+among() {
+  needle=$1
+  shift
+  for other in "$@"; do
+    [ "$other" != "$needle" ] || return 0
+  done
+  return 1
+}
+
+# digest FILE: SHA-256, or "absent".
+digest() {
+  if [ -e "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1; else echo absent; fi
+}
+
 # quote FILE: its last lines, for people to read and for known causes to be found in.
 quote() {
   tail -n 20 "$1" 2>/dev/null | sed 's/^/  | /'

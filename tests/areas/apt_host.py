@@ -16,7 +16,7 @@ UNFINISHED = "/var/lib/gpu-hosts/driver/unfinished"
 PIN = "/etc/apt/preferences.d/nvidia-driver-pin"
 
 # The host's packages are lines "NAME VERSION STATUS" of a file; those on hold are lines of another.
-DPKG_QUERY = """
+DPKG_QUERY = r"""
 if [ "$1" = -L ]; then
   case $2 in nvidia-driver-pinning-*) echo /etc/apt/preferences.d/nvidia-driver-pin ;; esac
   exit 0
@@ -24,6 +24,7 @@ fi
 while read -r name version status; do
   [ $# = 3 ] || [ "$4" = "${name%:*}" ] || continue
   case $3 in
+    *"|\${Version}|"*) echo "$status |$version|" ;;
     *"|"*) echo "$status |$name|$version" ;;
     *Status*) printf '%s ' "$status" ;;
     *) printf '%s' "$version" ;;

@@ -60,7 +60,7 @@ def add(place: Place, name: str = "docker", *, uri: str = URI) -> Finished:
         f"{uri}/gpg",
         KEY,
     )
-    return place.run("apt", "repository", "apt_sources", arguments=arguments)
+    return place.run("apt", "repository", "apt_sources", arguments=arguments, payload="")
 
 
 def left(place: Place) -> set[str]:
@@ -138,9 +138,8 @@ def test_flat_repository_is_taken_away_although_apt_prints_it_without_its_last_s
 def add_debians_components(place: Place) -> Finished:
     """Add a source of the distribution's own, whose key apt has."""
     path = str(place.root / "debian.sources")
-    return place.run(
-        "apt", "repository", "apt_sources", arguments=("debian", URI, path, f"Types: deb\nURIs: {URI}\n", "", "", "")
-    )
+    arguments = ("debian", URI, path, f"Types: deb\nURIs: {URI}\n", "", "", "")
+    return place.run("apt", "repository", "apt_sources", arguments=arguments, payload="")
 
 
 def test_source_that_brings_no_key_needs_neither_network_nor_tools(apt: Place) -> None:
@@ -184,42 +183,3 @@ def test_who_holds_the_lock_is_named(place: Place) -> None:
         done = place.run_text(f"{script}\nlock_holder")
     assert done.status == 0
     assert "(pid " in done.output
-
-
-def test_half_configured_packages_stop_every_install(apt: Place) -> None:
-    apt.stand_in("dpkg", "echo 'The following packages are only half configured: grub-pc'")
-    done = apt.run("apt", "apt_install", arguments=("docker||docker.io",))
-    assert done.status == 1
-    assert three_parts(done.output)
-    assert "grub-pc" in done.output
-    assert apt.calls("apt-get") == []
-
-
-GROUPS = ("docker||docker-ce docker-ce-cli", "toolkit||nvidia-container-toolkit", "sshd X11||xauth")
-
-
-def test_all_areas_go_in_as_one_transaction(apt: Place) -> None:
-    assert apt.run("apt", "apt_install", arguments=GROUPS) == Finished(0, "")
-    [call] = apt.calls("apt-get")
-    assert call.endswith("docker-ce docker-ce-cli nvidia-container-toolkit xauth")
-
-
-def test_one_bad_name_does_not_hold_up_the_other_areas(apt: Place) -> None:
-    apt.stand_in("apt-get", 'case "$*" in *nvidia-container*) echo "E: Unable to locate package"; exit 100 ;; esac')
-    done = apt.run("apt", "apt_install", arguments=GROUPS)
-    assert done.status == 1
-    assert done.output.startswith("toolkit: its packages cannot be installed\n")
-    assert three_parts(done.output)
-    assert [call.split()[-1] for call in apt.calls("apt-get")][1:] == [
-        "docker-ce-cli",
-        "nvidia-container-toolkit",
-        "xauth",
-    ]
-
-
-def test_an_area_whose_repository_was_not_added_is_left_out(apt: Place) -> None:
-    groups = (f"toolkit|{apt.root}/never-added.sources|nvidia-container-toolkit", "sshd X11||xauth")
-    done = apt.run("apt", "apt_install", arguments=groups)
-    assert done.status == 1
-    assert three_parts(done.output)
-    assert [call.split()[-1] for call in apt.calls("apt-get")] == ["xauth"]

@@ -49,7 +49,7 @@ def add(place: Place, *, fingerprint: str = KEY) -> Finished:
         f"{URI}/D42D0685.pub",
         fingerprint,
     )
-    return place.run("dnf", "repository", "dnf_sources", arguments=arguments)
+    return place.run("dnf", "repository", "dnf_sources", arguments=arguments, payload="")
 
 
 def left(place: Place) -> set[str]:

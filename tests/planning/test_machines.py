@@ -31,7 +31,7 @@ def plan(host: Host) -> Plan:
 
 def packages(found: Plan) -> list[str]:
     """Every package that the plan names."""
-    groups = (found.driver.first, found.driver.packages, *(names for _, names in found.package_groups))
+    groups = (found.driver.first, found.driver.packages, *(group.packages for group in found.package_groups))
     return [name for names in groups for name in names]
 
 

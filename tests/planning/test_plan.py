@@ -6,7 +6,7 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
-from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.records import Area, PackageGroup, Plan, Refusal
 from deploys.planning.settings import Problem, Settings
 from facts.model import Host, PlatformKind
 from tests.planning.hosts import (
@@ -54,7 +54,7 @@ def test_a_bare_host_gets_everything_in_order() -> None:
     assert found.refusals == ()
     assert skipped(found) == {}
     assert [one.name for one in found.repositories] == ["nvidia-driver", "docker", "nvidia-container-toolkit"]
-    assert [area for area, _ in found.package_groups] == [Area.DOCKER, Area.TOOLKIT]
+    assert [group.area for group in found.package_groups] == [Area.DOCKER, Area.TOOLKIT]
     assert found.driver.packages
     assert found.daemon.text
     assert found.images.pull == (PROOF_IMAGE,)
@@ -117,7 +117,7 @@ def test_a_refused_sshd_stops_nothing_else() -> None:
 def test_no_driver_package_reaches_a_jetson_or_wsl(host: Host) -> None:
     for one in (host, with_gpus(host, 0x2330), replace(host, driver=DRIVER_580)):
         found = plan(one, REBOOT)
-        names = [name for _, packages in found.package_groups for name in packages]
+        names = [name for group in found.package_groups for name in group.packages]
         assert found.driver.packages == found.driver.first == ()
         assert found.driver.repository is None
         assert not [name for name in names if "driver" in name or "l4t" in name or name.startswith("linux-")]
@@ -133,7 +133,7 @@ def test_a_ready_jetson_of_unknown_release_needs_nothing() -> None:
 
 def test_xauth_is_installed_where_packages_can_be() -> None:
     host = replace(READY, sshd=replace(READY.sshd, xauth=None))
-    assert plan(host).package_groups == ((Area.SSHD, ("xauth",)),)
+    assert plan(host).package_groups == (PackageGroup(Area.SSHD, packages=("xauth",)),)
     assert plan(replace(host, packages=replace(host.packages, manager="dnf"))).package_groups == ()
 
 

@@ -1,0 +1,67 @@
+# shellcheck shell=sh
+# packages.sh with dnf.
+
+installed_version() {
+  rpm -q --qf '%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' "$1" 2>/dev/null | grep -v ' ' | head -n 1
+}
+
+# offered PACKAGE: its versions, the newest first. Asked once: each question takes a second.
+offered() {
+  [ -e "$RUN/offered.$1" ] || dnf --quiet --disableplugin=versionlock repoquery --qf '%{epoch}:%{version}-%{release}' "$1" \
+    2>"$log" | sort -rV >"$RUN/offered.$1"
+  cat "$RUN/offered.$1"
+}
+
+# preferred: dnf takes the newest.
+preferred() {
+  :
+}
+
+named() {
+  printf '%s-%s' "$1" "$2"
+}
+
+# choose OUTPUT OPTION...: without --allowerasing where nothing may go.
+choose() {
+  to=$1
+  shift
+  [ -z "$(echo $gone)" ] || set -- --allowerasing "$@"
+  transact "$to" "$@"
+}
+
+look() {
+  asked="dnf install$all"
+  [ -z "$(echo $gone)" ] || asked="$asked, remove$gone"
+  {
+    [ -z "$(echo $gone)" ] || echo "remove$gone"
+    [ -z "$(echo $all)" ] || echo "install$all"
+  } >"$RUN/commands"
+  choose "$choice" --assumeno || refuse_change "$choice"
+}
+
+removed() {
+  chosen_in "$choice" Removing | cut -d ' ' -f 1
+}
+
+broken_holds() {
+  locked_in "$choice" $ours $may_go
+}
+
+# What is fetched before the last look at Docker makes the time after it short.
+download() {
+  choose "$log" --assumeyes --downloadonly || refuse_change "$log"
+}
+
+# Docker's rpms do not start it, unlike its debs (Docker's installation guide for RHEL).
+install() {
+  choose "$log" --assumeyes || refuse_change "$log"
+  [ -z "$engine" ] || systemctl enable --now docker >"$log" 2>&1 || fail "docker: it is installed, but does not start" \
+    "systemctl enable --now docker: $(short "$log")" "journalctl -u docker on the host says why"
+}
+
+hold_group() {
+  [ -n "$hold$remove" ] || return 0
+  [ -z "$hold" ] || need_versionlock
+  lock_packages "$(installed_of $hold)" $remove $hold || fail "$area: its packages are installed, but not locked" \
+    "$locks cannot be written" "look at the disk, then run this again"
+}
