@@ -89,18 +89,18 @@ def _pairs(words: Mapping[str, str | tuple[str, ...]]) -> list[str]:
 def change_packages(plan: Plan, manager: str, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Change Docker, toolkit and tools in one transaction, or one an area where that fails. ``manager``: apt or dnf."""
     script = load_detached(manager, "packages", f"{manager}_packages", "packages_change")
-    yield access.command(script, "packages", *(_encode(group) for group in plan.package_groups))
+    yield access.command(script, "packages", *(encode_group(group) for group in plan.package_groups))
 
 
 @operation()
 def remove_toolkit(plan: ToolkitPlan, manager: str, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Remove exactly the toolkit's packages, and the CDI specifications that it made. ``manager``: apt or dnf."""
     script = load_detached(manager, "packages", f"{manager}_packages", "toolkit_remove")
-    yield access.command(script, "packages", _encode(PackageGroup(Area.TOOLKIT, remove=plan.uninstall)))
+    yield access.command(script, "packages", encode_group(PackageGroup(Area.TOOLKIT, remove=plan.uninstall)))
 
 
-def _encode(group: PackageGroup) -> str:
-    """A group as one argument: ``key=value`` with | between, as templates/packages.sh reads it."""
+def encode_group(group: PackageGroup) -> str:
+    """A group as the argument that templates/packages.sh reads: ``key=value`` with | between."""
     words: dict[str, str | tuple[str, ...]] = {
         "area": group.area,
         "packages": group.packages,

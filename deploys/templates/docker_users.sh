@@ -12,4 +12,4 @@ for user in "$@"; do
   fi
 done
 [ -z "$unknown$failed" ] || fail "docker: not everybody could be made a member of its group; the others are" \
-  "${unknown:+unknown here:$unknown }${failed:+usermod -aG docker failed:$failed}" "make these users first, or correct docker_users"
+  "${unknown:+unknown here:$unknown}${failed:+${unknown:+; }usermod -aG docker failed:$failed}" "make these users first, or correct docker_users"

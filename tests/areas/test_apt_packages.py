@@ -4,12 +4,12 @@ The stand-in for apt-get does to a list of packages what it is told, and says so
 Docker's versions are written as in its repository for Debian 13, the toolkit's as in NVIDIA's.
 """
 
-import signal
+from collections.abc import Mapping
 
 import pytest
 
 from tests.areas.apt_host import APT_MARK, DPKG_QUERY, apt_host, changes, held, set_file
-from tests.areas.shell import Finished, Place, three_parts
+from tests.areas.shell import KILLED, Finished, Place, three_parts
 
 APT_GET = """
 now=$here/installed
@@ -86,7 +86,7 @@ def host(place: Place) -> Place:
     return place
 
 
-def group(area: str, **fields: str) -> str:
+def group(area: str, fields: Mapping[str, str]) -> str:
     """A group as the script takes it."""
     return "|".join([f"area={area}", *(f"{name}={value}" for name, value in fields.items())])
 
@@ -130,7 +130,7 @@ def run_engine(place: Place, version: str, *, containers: str = "", live_restore
     ],
 )
 def test_the_newest_version_that_is_as_wished_is_installed(host: Place, wish: dict[str, str], version: str) -> None:
-    done = change(host, group("docker", **ENGINE, **wish))
+    done = change(host, group("docker", {**ENGINE, **wish}))
     assert (done.status, done.output) == (0, "")
     assert installed(host) == {
         "docker-ce": docker(version),
@@ -150,7 +150,7 @@ def test_the_newest_version_that_is_as_wished_is_installed(host: Place, wish: di
     ],
 )
 def test_a_wish_that_nothing_fulfils_is_an_error_that_names_what_there_is(host: Place, wish: dict[str, str]) -> None:
-    done = change(host, group("docker", **ENGINE, **wish))
+    done = change(host, group("docker", {**ENGINE, **wish}))
     assert done.status == 1
     assert three_parts(done.output)
     assert docker("28.5.2") in done.output
@@ -159,14 +159,14 @@ def test_a_wish_that_nothing_fulfils_is_an_error_that_names_what_there_is(host: 
 
 def test_what_an_administrator_pinned_comes_before_the_newest(host: Place) -> None:
     set_file(host, "pinned", f" docker-ce | {docker('28.0.4')} | pinned")
-    assert change(host, group("docker", **ENGINE, avoid="27.0.0,27.2.0")).status == 0
+    assert change(host, group("docker", {**ENGINE, "avoid": "27.0.0,27.2.0"})).status == 0
     assert installed(host)["docker-ce"] == docker("28.0.4")
 
 
 def test_sources_are_no_packages(host: Place) -> None:
     lines = [line for line in offered() if "26.1.5+dfsg1-9+b9" not in line]
     set_file(host, "offered", *lines)
-    done = change(host, group("docker", packages="docker.io", floor="26.1.5"))
+    done = change(host, group("docker", {"packages": "docker.io", "floor": "26.1.5"}))
     assert done.status == 1
     assert "offered are none" in done.output
 
@@ -174,7 +174,7 @@ def test_sources_are_no_packages(host: Place) -> None:
 def test_the_toolkit_comes_in_one_version(host: Place) -> None:
     set_file(host, "installed", "nvidia-container-toolkit 1.18.2-1 ii", "libnvidia-container1 1.20.0-1 ii")
     names = " ".join(TOOLKIT)
-    done = change(host, group("toolkit", packages=names, same_version=names, floor="1.19.1", hold=names))
+    done = change(host, group("toolkit", {"packages": names, "same_version": names, "floor": "1.19.1", "hold": names}))
     assert (done.status, done.output) == (0, "")
     assert installed(host) == dict.fromkeys(TOOLKIT, "1.20.0-1")
     assert held(host) == set(TOOLKIT)
@@ -183,19 +183,19 @@ def test_the_toolkit_comes_in_one_version(host: Place) -> None:
 def test_a_version_that_one_of_them_lacks_is_not_taken(host: Place) -> None:
     set_file(host, "offered", *(line for line in offered() if "libnvidia-container1 | 1.20.0" not in line))
     names = " ".join(TOOLKIT)
-    assert change(host, group("toolkit", packages=names, same_version=names)).status == 0
+    assert change(host, group("toolkit", {"packages": names, "same_version": names})).status == 0
     assert installed(host) == dict.fromkeys(TOOLKIT, "1.19.1-1")
-    done = change(host, group("toolkit", packages=names, same_version=names, release="1.20.0"))
+    done = change(host, group("toolkit", {"packages": names, "same_version": names, "release": "1.20.0"}))
     assert done.status == 1
     assert "libnvidia-container1 is not there in 1.20.0" in done.output
 
 
 def test_an_engine_that_is_as_wished_stays_and_what_is_missing_comes(host: Place) -> None:
     run_engine(host, "28.0.4", containers="train")
-    assert change(host, group("docker", **{**ENGINE, "packages": f"{HELD} xauth"}, release="28")).status == 0
+    assert change(host, group("docker", {**ENGINE, "packages": f"{HELD} xauth", "release": "28"})).status == 0
     assert [call.split("AutomaticRemove=false ")[1] for call in changes(host)][-1] == "xauth"
     host.root.joinpath("calls").unlink()
-    assert change(host, group("docker", **ENGINE, release="28")) == Finished(0, "")
+    assert change(host, group("docker", {**ENGINE, "release": "28"})) == Finished(0, "")
     assert changes(host) == [], "a second run changes nothing"
 
 
@@ -203,7 +203,7 @@ def test_an_engine_that_is_as_wished_stays_and_what_is_missing_comes(host: Place
 def test_an_installed_engine_is_upgraded_and_downgraded(host: Place, release: str) -> None:
     run_engine(host, "28.5.2")
     set_file(host, "held", *HELD.split())
-    assert change(host, group("docker", **ENGINE, release=release, hold=HELD, restarts="yes")).status == 0
+    assert change(host, group("docker", {**ENGINE, "release": release, "hold": HELD, "restarts": "yes"})).status == 0
     assert installed(host)["docker-ce"] == docker({"29": "29.9.0", "27": "27.5.1"}[release])
     assert installed(host)["containerd.io"] == "1.7.28-1"
     assert held(host) == set(HELD.split())
@@ -228,7 +228,7 @@ def test_running_containers_are_looked_for_at_the_last_moment(
         file.write("docker.io 26.1.5+dfsg1-9+b9 ii\n")
     before = installed(host)
     fields = {**ENGINE, "release": "29", "restarts": "yes", "stops_containers": stops, "remove": remove}
-    done = change(host, group("docker", **fields), group("sshd X11", packages="xauth"))
+    done = change(host, group("docker", fields), group("sshd X11", {"packages": "xauth"}))
     assert done.status == (0 if allowed else 1), done.output
     assert (installed(host)["docker-ce"] == docker("29.9.0")) is allowed
     assert installed(host)["xauth"] == "1", "the other areas go on"
@@ -241,17 +241,17 @@ def test_running_containers_are_looked_for_at_the_last_moment(
 def test_a_daemon_that_cannot_be_asked_is_not_restarted(host: Place) -> None:
     run_engine(host, "28.5.2")
     host.stand_in("docker", "exit 1")
-    done = change(host, group("docker", **ENGINE, release="29", restarts="yes"))
+    done = change(host, group("docker", {**ENGINE, "release": "29", "restarts": "yes"}))
     assert done.status == 1
     assert three_parts(done.output)
     host.stand_in("systemctl", "exit 3")
-    assert change(host, group("docker", **ENGINE, release="29", restarts="yes")).status == 0, "it does not run"
+    assert change(host, group("docker", {**ENGINE, "release": "29", "restarts": "yes"})).status == 0, "it does not run"
 
 
 def test_what_is_in_the_way_goes_in_the_same_transaction_and_is_not_purged(host: Place) -> None:
     set_file(host, "installed", "docker.io 26.1.5+dfsg1-9 ii", "podman 5 ii")
     set_file(host, "held", "docker.io", "podman")
-    done = change(host, group("docker", **ENGINE, remove="docker.io runc", hold=HELD, restarts="yes"))
+    done = change(host, group("docker", {**ENGINE, "remove": "docker.io runc", "hold": HELD, "restarts": "yes"}))
     assert (done.status, done.output) == (0, "")
     assert set(installed(host)) == {*HELD.split(), "podman"}
     assert held(host) == {*HELD.split(), "podman"}
@@ -271,7 +271,7 @@ def test_what_is_in_the_way_goes_in_the_same_transaction_and_is_not_purged(host:
 def test_nothing_else_goes_and_nobody_elses_hold_is_broken(host: Place, besides: str, brief: str) -> None:
     set_file(host, "besides", besides)
     set_file(host, "held", "site-agent", "docker-ce")
-    done = change(host, group("docker", **ENGINE))
+    done = change(host, group("docker", ENGINE))
     assert done.status == 1
     assert done.output.startswith(brief)
     assert three_parts(done.output)
@@ -281,7 +281,7 @@ def test_nothing_else_goes_and_nobody_elses_hold_is_broken(host: Place, besides:
 
 def test_holding_alone_is_done_too(host: Place) -> None:
     run_engine(host, "28.5.2", containers="train")
-    assert change(host, group("docker", hold=f"{HELD} docker-ce-rootless-extras")) == Finished(0, "")
+    assert change(host, group("docker", {"hold": f"{HELD} docker-ce-rootless-extras"})) == Finished(0, "")
     assert held(host) == set(HELD.split())
     assert changes(host) == []
 
@@ -295,16 +295,16 @@ def test_a_change_that_was_killed_is_ended_by_the_next_run(host: Place, step: in
     guard = f'case "$*" in *--simulate* | *--download-only* | showhold) ;; *) {kill} ;; esac'
     host.stand_in("apt-get", guard + APT_GET)
     host.stand_in("apt-mark", guard + APT_MARK)
-    groups = (group("docker", **ENGINE, remove="docker.io", hold=HELD),)
-    assert change(host, *groups).status == -signal.SIGKILL
+    groups = (group("docker", {**ENGINE, "remove": "docker.io", "hold": HELD}),)
+    assert change(host, *groups).status == KILLED
     assert change(host, *groups).status == 0
     assert set(installed(host)) == held(host) == set(HELD.split())
 
 
 GROUPS = (
-    group("docker", **ENGINE),
-    group("toolkit", packages="nvidia-container-toolkit"),
-    group("sshd X11", packages="xauth"),
+    group("docker", ENGINE),
+    group("toolkit", {"packages": "nvidia-container-toolkit"}),
+    group("sshd X11", {"packages": "xauth"}),
 )
 
 
@@ -324,7 +324,7 @@ def test_one_bad_name_does_not_hold_up_the_other_areas(host: Place) -> None:
 
 
 def test_an_area_whose_repository_was_not_added_is_left_out(host: Place) -> None:
-    done = change(host, group("docker", **ENGINE, source=f"{host.root}/never-added.sources"), GROUPS[2])
+    done = change(host, group("docker", {**ENGINE, "source": f"{host.root}/never-added.sources"}), GROUPS[2])
     assert done.status == 1
     assert three_parts(done.output)
     assert set(installed(host)) == {"xauth"}
