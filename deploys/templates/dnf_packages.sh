@@ -30,12 +30,12 @@ choose() {
 }
 
 look() {
-  asked="dnf install$all"
-  [ -z "$(echo $gone)" ] || asked="$asked, remove$gone"
   {
-    [ -z "$(echo $gone)" ] || echo "remove$gone"
-    [ -z "$(echo $all)" ] || echo "install$all"
+    [ -z "$(echo $gone)" ] || echo remove $gone
+    [ -z "$(echo $all)" ] || echo install $all
   } >"$RUN/commands"
+  asked=$(sed 's/^/dnf /' "$RUN/commands" | tr '\n' ';')
+  asked=${asked%;}
   choose "$choice" --assumeno || refuse_change "$choice"
 }
 

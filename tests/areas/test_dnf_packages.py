@@ -204,3 +204,15 @@ def test_a_transaction_that_was_cut_off_is_mended_first(host: Place) -> None:
     assert done.status == 1
     assert three_parts(done.output)
     assert "duplicate with a-1-1" in done.output
+
+
+def test_a_repository_of_somebody_elses_that_is_broken_is_not_in_the_way(host: Place) -> None:
+    """dnf goes on without it."""
+    broken = (
+        "Error: Failed to download metadata for repo 'site': Cannot download repomd.xml\nIgnoring repositories: site\n"
+    )
+    for name in ("choice", "said"):
+        file = host.root / name
+        file.write_text(broken + file.read_text())
+    assert change(host, group("docker", ENGINE)) == Finished(0, "")
+    assert asked(host)
