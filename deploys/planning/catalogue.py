@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -193,6 +193,61 @@ class ProofImage(_Row):
     image: str
 
 
+class DaemonVersions(_Row):
+    """The Docker versions whose daemon.json this catalogue knows, both ends included."""
+
+    oldest: str
+    newest: str
+
+
+class _OfVersions(_Row):
+    """What is there in Docker versions from ``since`` up to, and without, ``until``; "" for no end."""
+
+    since: str = ""
+    until: str = ""
+
+
+class DaemonKey(_OfVersions):
+    """Keys of daemon.json that are alike. catalogue/daemon.toml says what each field means."""
+
+    names: tuple[str, ...]
+    type: Literal[
+        "any",
+        "bool",
+        "bools",
+        "int",
+        "object",
+        "objects",
+        "pools",
+        "runtimes",
+        "size",
+        "text",
+        "texts",
+        "named texts",
+    ]
+    choices: tuple[str, ...] = ()
+    reload: bool = False
+    forgotten: bool = False
+    neutral: Any = None
+    survives: bool = True
+    line: str = ""
+    items: Literal["", "item", "name", "url"] = ""
+    ignored: bool = False
+
+
+class LogOption(_OfVersions):
+    """Options of log drivers."""
+
+    drivers: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class StorageDriver(_OfVersions):
+    """Storage drivers, other than containerd's snapshotters."""
+
+    names: tuple[str, ...]
+
+
 class Catalogue(BaseModel):
     """All of it. Made by ``load_catalogue``."""
 
@@ -214,6 +269,10 @@ class Catalogue(BaseModel):
     l4t_without_raw_table: L4tRange
     l4t_toolkit: L4tToolkit
     proof: ProofImage
+    daemon_versions: DaemonVersions
+    daemon_key: tuple[DaemonKey, ...]
+    log_option: tuple[LogOption, ...]
+    storage_driver: tuple[StorageDriver, ...]
 
 
 @cache
