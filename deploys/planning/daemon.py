@@ -1,13 +1,45 @@
-"""Docker's daemon.json: our runtime merged into what others wrote. Order, unknown keys and foreign values stay."""
+"""Docker's daemon.json: what the settings ask for, merged into what others wrote, and how the daemon takes it up."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import json
-import re
+from collections.abc import Iterable
+from dataclasses import replace
 
-from deploys.planning.records import Area, DaemonPlan, Note, Refusal
-from facts.model import Host
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.daemon_config import (
+    MISSING,
+    Config,
+    Entry,
+    Merged,
+    Path,
+    Wish,
+    at,
+    merge,
+    parse,
+    read_ledger,
+    redacted,
+    render,
+    same,
+    write_ledger,
+)
+from deploys.planning.daemon_keys import Keys
+from deploys.planning.daemon_refusals import (
+    contradictory,
+    misconfigured,
+    refuse_absent_runtime,
+    refuse_data_root,
+    refuse_runtime_in_use,
+    snap,
+    unmergeable,
+)
+from deploys.planning.daemon_restart import Activation, plan_activation
+from deploys.planning.daemon_rules import Circumstances, flag_values, validate
+from deploys.planning.daemon_wish import read_wish
+from deploys.planning.records import Action, DaemonPlan, DockerPlan, Note, Refusal, ToolkitPlan
+from deploys.planning.settings import Settings
+from facts.model import Docker, Host
 
 RUNTIME = "nvidia"
 # NVIDIA Container Toolkit installation guide; the name is looked up on dockerd's PATH.
@@ -15,61 +47,36 @@ RUNTIME_PATH = "nvidia-container-runtime"
 FILE = "/etc/docker/daemon.json"
 
 
-def plan_daemon(host: Host) -> DaemonPlan:
-    """Register the nvidia runtime where the file or the running daemon does not know it yet."""
-    if host.wsl and host.wsl.docker_desktop:
-        return DaemonPlan(
-            notes=(Note("nothing to register", "Docker Desktop reads a daemon.json of its own, in Windows"),)
-        )
-    if host.docker.origin == "snap":
-        return DaemonPlan(refusal=_snap())
-    if _is_registered_by_flag(host) and not host.docker.pending:
-        return DaemonPlan(
-            runtimes=(RUNTIME,), notes=(Note("the nvidia runtime is registered", "by the daemon's flags"),)
-        )
-    text = host.docker.daemon_json
-    try:
-        merged = merge_runtime(text)
-    except ValueError as error:
-        return DaemonPlan(refusal=_unmergeable(str(error)))
-    registered = RUNTIME in host.docker.runtimes
-    if merged == text and registered and not host.docker.pending:
-        return DaemonPlan(
-            runtimes=(RUNTIME,), notes=(Note("the nvidia runtime is registered", "daemon.json and the daemon have it"),)
-        )
-    return DaemonPlan(
-        text=merged, found=digest(text), runtimes=(RUNTIME,), notes=(_why(host, is_written=merged == text),)
-    )
+def plan_daemon(
+    settings: Settings, host: Host, catalogue: Catalogue, *, docker: DockerPlan, toolkit: ToolkitPlan
+) -> DaemonPlan:
+    """daemon.json with the nvidia runtime and what the settings ask for, and less what they asked for once.
 
-
-def _is_registered_by_flag(host: Host) -> bool:
-    """dockerd does not start with a runtime both in its flags and in the file."""
-    flags = (host.docker.daemon_flags or "").replace("--add-runtime ", "--add-runtime=")
-    return f"--add-runtime={RUNTIME}" in flags and RUNTIME in host.docker.runtimes
-
-
-def merge_runtime(text: str | None) -> str:
-    """daemon.json with the nvidia runtime in it.
-
-    Takes the file's text (None: there is no file) and returns it unchanged where the runtime is already defined,
-    else with one key added. Raises ValueError where the text is not a JSON object or ``runtimes`` is not one.
+    ``docker`` and ``toolkit`` are what this run does before.
     """
-    if text and "\ufffd" in text:
-        raise ValueError("it is not UTF-8 text")
-    if text is None or not text.strip():
-        config: object = {}
-    else:
-        config = json.loads(text)
-    if not isinstance(config, dict):
-        raise ValueError(f"the top level is a {type(config).__name__}, not an object")
-    runtimes = config.get("runtimes", {})
-    if not isinstance(runtimes, dict):
-        raise ValueError(f"`runtimes` is a {type(runtimes).__name__}, not an object")
-    if RUNTIME in runtimes and text is not None:
-        return text
-    entry = {"path": RUNTIME_PATH, "runtimeArgs": []}
-    merged = config | {"runtimes": runtimes | {RUNTIME: entry}}
-    return json.dumps(merged, indent=_indent(text or ""), ensure_ascii=False) + "\n"
+    if host.wsl and host.wsl.docker_desktop:
+        because = "Docker Desktop reads a daemon.json of its own, in Windows"
+        return DaemonPlan(notes=(Note("nothing to register", because),))
+    if host.docker.origin == "snap":
+        return DaemonPlan(refusal=snap())
+    keys = Keys.of(catalogue, _version(host, docker))
+    wished = read_wish(settings, keys)
+    if not isinstance(wished, Wish):
+        return DaemonPlan(refusal=contradictory(wished))
+    if toolkit.absent and (by_flag := _is_flagged(host.docker)) | _names_runtime(wished):
+        return DaemonPlan(refusal=refuse_absent_runtime(RUNTIME, by_flag=by_flag))
+    ledger = read_ledger(host.docker.ledger)
+    try:
+        found = parse(host.docker.daemon_json)
+        wish = _with_runtime(wished, settings, host, toolkit, found, ledger or ())
+        merged = merge(host.docker.daemon_json, wish, ledger or (), keys)
+    except ValueError as error:
+        return DaemonPlan(refusal=unmergeable(FILE, str(error)))
+    plan = _settle(settings, host, keys, toolkit, wish, found, merged)
+    if ledger is None and not plan.refusal:
+        note = Note("nothing is taken back in daemon.json", "our record of what we set in it cannot be read")
+        return replace(plan, notes=(*plan.notes, note))
+    return plan
 
 
 def digest(text: str | None) -> str:
@@ -77,35 +84,206 @@ def digest(text: str | None) -> str:
     return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _indent(text: str) -> str | int:
-    """The file's own indentation: that of its first indented line, else four spaces."""
-    found = re.search(r"\n([ \t]+)\S", text)
-    return found.group(1) if found else 4
+def _version(host: Host, docker: DockerPlan) -> str:
+    """The Docker that the file will be read by; "" for the newest, which is what is installed where none is named."""
+    if docker.packages:
+        return docker.release
+    return host.docker.server_version or host.docker.client_version or ""
 
 
-def _why(host: Host, *, is_written: bool) -> Note:
-    if host.docker.pending:
-        return Note("settles an interrupted change of daemon.json", "a transaction began and did not finish")
-    if is_written:
-        return Note("makes the daemon read daemon.json again", "the file has the nvidia runtime, the daemon does not")
-    others = "no daemon.json yet" if host.docker.daemon_json is None else "its other keys stay as they are"
-    return Note("adds the nvidia runtime to daemon.json", others)
+def _with_runtime(
+    wish: Wish, settings: Settings, host: Host, toolkit: ToolkitPlan, found: Config, ledger: tuple[Entry, ...]
+) -> Wish:
+    """The wish and our runtime. One that somebody else has defined, in file or flags, stays as it is."""
+    path = ("runtimes", RUNTIME)
+    if toolkit.absent:
+        return replace(wish, without_runtime=RUNTIME)
+    if any(key[:2] == path for key, _ in wish.keys):
+        return wish
+    ours = next((entry.ours for entry in ledger if entry.path == path), MISSING)
+    there = at(found, path)
+    if there is not MISSING:
+        return replace(wish, keys=(*wish.keys, (path, ours))) if same(there, ours) else wish
+    if settings.nvidia_driver == "absent" or _is_flagged(host.docker):
+        return wish
+    return replace(wish, keys=(*wish.keys, (path, {"path": RUNTIME_PATH, "runtimeArgs": []})))
 
 
-def _snap() -> Refusal:
-    return Refusal(
-        Area.DAEMON,
-        "Docker is a snap, which has a daemon.json of its own inside and cannot run the nvidia runtime from the host",
-        "docker is installed as a snap",
-        "snap remove docker (its images and containers go with it), then run this again to install Docker CE",
+def _names_runtime(wish: Wish) -> bool:
+    """Whether the settings ask for the runtime by name."""
+    return any(
+        path[:2] == ("runtimes", RUNTIME) or (path, value) == (("default-runtime",), RUNTIME)
+        for path, value in wish.keys
     )
 
 
-def _unmergeable(reason: str) -> Refusal:
-    # Nothing of the text is quoted: it may hold a proxy's password. The reason gives line and column.
-    return Refusal(
-        Area.DAEMON,
-        "daemon.json cannot be merged into, so it stays as it is",
-        f"{FILE}: {reason}",
-        "mend the file by hand (`dockerd --validate` helps), then run this again",
+def _is_flagged(docker: Docker) -> bool:
+    """Whether the daemon has the runtime by its flags."""
+    names = {value.partition("=")[0] for value in flag_values(docker.daemon_flags or "", "add-runtime")}
+    return RUNTIME in names and RUNTIME in docker.runtimes
+
+
+def _settle(
+    settings: Settings, host: Host, keys: Keys, toolkit: ToolkitPlan, wish: Wish, found: Config, merged: Merged
+) -> DaemonPlan:
+    text, docker = host.docker.daemon_json, host.docker
+    wanted = _is_wanted(settings, toolkit, merged.config, docker)
+    expected = _expected(wish, merged, keys, wanted=wanted)
+    changed = keys.changed(found, merged.config)
+    unheeded = _unheeded(expected, docker)
+    runtimes = (RUNTIME,) if wanted else ()
+    paths = tuple(dict.fromkeys((*changed, *unheeded)))
+    is_idle = merged.text == text and not unheeded and not docker.pending
+    problems = validate(merged.config, _circumstances(host, keys, wish))
+    if problems and not is_idle:
+        return DaemonPlan(refusal=misconfigured(FILE, problems))
+    refusal = refuse_runtime_in_use(host, merged, RUNTIME) or refuse_data_root(host, changed, merged.config)
+    if refusal:
+        return DaemonPlan(refusal=refusal)
+    actions = {path: keys.action(path, merged.config) for path in paths}
+    waiting = tuple(path for path, action in actions.items() if action is Action.RESTART)
+    action = Action.RESTART if waiting else Action.NONE if is_idle else Action.RELOAD
+    gpus = wanted and _has_unseen_hook(host, toolkit)
+    way = plan_activation(settings, host, keys, new=merged.config, action=action, waiting=waiting, gpus=gpus)
+    if isinstance(way, Refusal):
+        return DaemonPlan(refusal=way)
+    if way.action is Action.NONE:
+        mistakes = tuple(
+            Note("daemon.json has a mistake that Docker will not start with", str(one)) for one in problems
+        )
+        return DaemonPlan(runtimes=runtimes, notes=(*_right(docker, wanted, wish), *way.notes, *mistakes))
+    plan = _changing(host, keys, way, merged, expected)
+    notes = (*_why(docker, wish, merged, unheeded), *way.notes, *_by_reload(docker, way))
+    return replace(plan, diff=_diff(found, merged, text), runtimes=runtimes, notes=notes)
+
+
+def _changing(host: Host, keys: Keys, way: Activation, merged: Merged, expected: dict[str, Path]) -> DaemonPlan:
+    text = host.docker.daemon_json
+    bridge = merge(text, Wish(((("live-restore",), True),)), (), keys).text if way.is_bridged else None
+    return DaemonPlan(
+        text=merged.text if merged.text is not None else render({}, None),
+        found=digest(text),
+        action=way.action,
+        bridge=bridge,
+        stops_containers=way.stops_containers,
+        for_gpus=way.for_gpus,
+        ledger=write_ledger(merged.ledger),
+        expected=tuple(expected),
+        executables=_executables(merged),
     )
+
+
+def _circumstances(host: Host, keys: Keys, wish: Wish) -> Circumstances:
+    in_force = dict(line.split("=", 1) for line in host.docker.in_force if "=" in line)
+    return Circumstances(
+        keys,
+        flags=host.docker.daemon_flags or "",
+        swarm=host.docker.swarm,
+        log_driver=in_force.get("log-driver", "json-file"),
+        wished=frozenset(path[0] for path, _ in (*wish.keys, *wish.items)),
+    )
+
+
+def _expected(wish: Wish, merged: Merged, keys: Keys, *, wanted: bool) -> dict[str, Path]:
+    """What `docker info` must say of what we set and took back, each line with its path."""
+    lines: dict[str, Path] = {f"runtime={RUNTIME}": ("runtimes", RUNTIME)} if wanted else {}
+    if wish.without_runtime:
+        lines[f"!runtime={wish.without_runtime}"] = ("runtimes", wish.without_runtime)
+    for path, value in wish.keys:
+        lines |= dict.fromkeys(keys.lines(path, value), path)
+    for path, value in wish.items:
+        lines |= dict.fromkeys(keys.lines(path, [value]), path)
+    for entry in merged.withdrawn:
+        now = at(merged.config, entry.path)
+        if not entry.is_item and now is not MISSING:
+            lines |= dict.fromkeys(keys.lines(entry.path, now), entry.path)
+        else:
+            gone = keys.lines(entry.path, [entry.ours] if entry.is_item else entry.ours)
+            lines |= {f"!{line}": entry.path for line in gone if line not in lines}
+    return lines
+
+
+def _unheeded(expected: dict[str, Path], docker: Docker) -> tuple[Path, ...]:
+    """Paths of what the daemon does otherwise; none where it could not be asked."""
+    if not docker.running:
+        return ()
+    known = {*docker.in_force, *(f"runtime={name}" for name in docker.runtimes)}
+    known |= {f"default-runtime={docker.default_runtime}"} if docker.default_runtime else set()
+    return tuple(path for line, path in expected.items() if (line.removeprefix("!") in known) is line.startswith("!"))
+
+
+def _is_wanted(settings: Settings, toolkit: ToolkitPlan, config: Config, docker: Docker) -> bool:
+    if toolkit.absent:
+        return False
+    is_there = at(config, ("runtimes", RUNTIME)) is not MISSING or _is_flagged(docker)
+    return is_there and settings.nvidia_driver != "absent"
+
+
+def _has_unseen_hook(host: Host, toolkit: ToolkitPlan) -> bool:
+    """Whether dockerd has to start anew before `--gpus` finds NVIDIA's hook."""
+    # In csv mode, which auto is on Tegra, it is the runtime that gives containers the GPU.
+    mode = host.toolkit.mode
+    if mode == "csv" or (host.jetson and mode in (None, "auto")):
+        return False
+    since, started = host.toolkit.hook_since, host.docker.started
+    return bool(toolkit.packages) or (since is not None and started is not None and since > started)
+
+
+def _executables(merged: Merged) -> tuple[str, ...]:
+    """Of the runtimes that are ours: they must be on the host before the daemon is told of them."""
+    names = dict.fromkeys(entry.path[1] for entry in merged.ledger if entry.path[0] == "runtimes" and entry.path[1:])
+    paths = (at(merged.config, ("runtimes", name, "path")) for name in names)
+    return tuple(path for path in paths if isinstance(path, str))
+
+
+def _diff(found: Config, merged: Merged, text: str | None) -> tuple[str, ...]:
+    if merged.text == text:
+        return ()
+    before = [] if text is None else render(redacted(found), text).splitlines()
+    after = render(redacted(merged.config), text).splitlines()
+    return tuple(difflib.unified_diff(before, after, FILE, f"{FILE}, new", lineterm=""))
+
+
+def _right(docker: Docker, wanted: bool, wish: Wish) -> tuple[Note, ...]:
+    others = any(path[:2] != ("runtimes", RUNTIME) for path, _ in (*wish.keys, *wish.items))
+    flagged = "by the daemon's flags" if _is_flagged(docker) else "daemon.json and the daemon have it"
+    runtime = Note("the nvidia runtime is registered", flagged)
+    return (runtime,) * wanted + (Note("daemon.json is as the settings have it", "nothing in it differs"),) * others
+
+
+def _why(docker: Docker, wish: Wish, merged: Merged, unheeded: tuple[Path, ...]) -> tuple[Note, ...]:
+    """What is set and taken back, and why."""
+    notes = []
+    if docker.pending:
+        notes.append(Note("settles an interrupted change of daemon.json", "a transaction began and did not finish"))
+    runtime = ("runtimes", RUNTIME)
+    if runtime in merged.set:
+        others = "no daemon.json yet" if docker.daemon_json is None else "its other keys stay as they are"
+        notes.append(Note("adds the nvidia runtime to daemon.json", others))
+    wished = [path for path, _ in (*wish.keys, *wish.items) if path in merged.set and path != runtime]
+    if wished:
+        notes.append(Note(f"sets {_names(wished)} in daemon.json", "the settings ask for it"))
+    if wish.without_runtime and any(entry.path == runtime for entry in merged.withdrawn):
+        notes.append(Note("takes the nvidia runtime out of daemon.json", "nvidia_toolkit is absent"))
+    ours = [entry for entry in merged.withdrawn if entry.ours not in ({}, [], wish.without_runtime)]
+    back = [entry.path for entry in ours if entry.path != runtime]
+    if back:
+        notes.append(Note(f"takes back {_names(back)}", "no setting asks for it any more"))
+    if merged.disowned:
+        notes.append(
+            Note(f"leaves {_names(list(merged.disowned))} as it is", "somebody has changed it since we set it")
+        )
+    if unheeded and not merged.set and not merged.withdrawn:
+        seen = "the file has the nvidia runtime, the daemon does not"
+        because = seen if runtime in unheeded else f"the daemon does not heed {_names(unheeded)}"
+        notes.append(Note("makes the daemon read daemon.json again", because))
+    return tuple(notes)
+
+
+def _names(paths: Iterable[Path]) -> str:
+    return ", ".join(dict.fromkeys(".".join(path) for path in paths))
+
+
+def _by_reload(docker: Docker, way: Activation) -> tuple[Note, ...]:
+    is_plain = way.action is Action.RELOAD and not way.for_gpus
+    return (Note("Docker takes it up by SIGHUP, without a restart", "every changed key can be reloaded"),) * is_plain

@@ -58,7 +58,9 @@ def make_plan(
     blocked = _blocked((Area.DRIVER, driver))
     toolkit = ToolkitPlan(skipped=blocked) if blocked else _plan_toolkit(settings, host, catalogue, driver, docker)
     blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
-    daemon = DaemonPlan(skipped=blocked) if blocked else DaemonPlan() if driver.absent else plan_daemon(host)
+    daemon = DaemonPlan(skipped=blocked)
+    if not blocked:
+        daemon = plan_daemon(settings, host, catalogue, docker=docker, toolkit=toolkit)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
     proof = _plan_proof(
         settings, host, catalogue, areas, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon, reboot=reboot

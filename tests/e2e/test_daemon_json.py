@@ -11,11 +11,12 @@ import pytest
 
 from deploys.areas.access import Access, load_detached
 from deploys.areas.docker import daemon_json_input, daemon_json_words
-from deploys.planning.daemon import digest, merge_runtime
+from deploys.planning.daemon import digest
 from deploys.planning.records import Action, DaemonPlan
 from tests.e2e.fleet import DAEMON_JSON
 from tests.e2e.harness import Controller, Machine, data_of, running
 from tests.e2e.snapshot import keep_me_pid
+from tests.planning.daemon_files import merge_runtime
 
 TOOLKIT = "deploys/container_toolkit.py"
 FOLDER = "/var/lib/gpu-hosts/daemon-json"

@@ -1,4 +1,4 @@
-"""daemon.json: ours goes in, everything else comes out as it was."""
+"""The plan for daemon.json: what is set and taken back, and what is refused."""
 
 import json
 import re
@@ -6,114 +6,31 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from deploys.planning.daemon import digest, merge_runtime, plan_daemon
-from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER, DOCKER_DESKTOP, READY, with_daemon_json
+from deploys.planning.daemon import digest
+from deploys.planning.daemon_config import Entry, write_ledger
+from deploys.planning.records import Action, DaemonPlan, DockerPlan
+from deploys.planning.settings import Settings
+from facts.model import Container, Host
+from tests.planning.daemon_files import ASKED, IN_FORCE, merge_runtime, on, plan, said
+from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER_DESKTOP, READY, with_daemon_json
 
-NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-# U+FFFD is what stands for bytes that are not UTF-8: such a file is refused, see below.
-TEXTS = st.text(st.characters(exclude_characters="\ufffd"))
-VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=8,
-)
-RUNTIMES = st.dictionaries(TEXTS, VALUES, max_size=3)
-CONFIGS = st.tuples(st.dictionaries(TEXTS, VALUES, max_size=4), st.none() | RUNTIMES).map(
-    lambda pair: (
-        {key: value for key, value in pair[0].items() if key != "runtimes"}
-        | ({} if pair[1] is None else {"runtimes": pair[1]})
-    )
-)
-INDENTS = st.sampled_from([None, 0, 1, 2, 4, 8, "\t"])
-
-anything = settings(deadline=None, max_examples=25)
+TRAINING = Container("1f2e", "training", "cuda", "nvidia", running=True)
 
 
-def without_ours(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration less the nvidia runtime."""
-    runtimes = {name: value for name, value in config.get("runtimes", {}).items() if name != "nvidia"}
-    return config | {"runtimes": runtimes}
+def config(found: DaemonPlan) -> Any:
+    """The planned file."""
+    assert found.text is not None
+    return json.loads(found.text)
 
 
-@anything
-@given(CONFIGS, INDENTS)
-def test_what_is_not_ours_comes_out_unchanged(config: dict[str, Any], indent: int | str | None) -> None:
-    merged = json.loads(merge_runtime(json.dumps(config, indent=indent)))
-    assert without_ours(merged) == without_ours(config)
-    assert "nvidia" in merged["runtimes"]
+def after(found: DaemonPlan, host: Host, *, in_force: tuple[str, ...]) -> Host:
+    """The host as the plan's run leaves it."""
+    docker = replace(host.docker, daemon_json=found.text, ledger=found.ledger, in_force=in_force, pending=False)
+    return replace(host, docker=docker)
 
 
-@anything
-@given(CONFIGS, INDENTS)
-def test_twice_is_once(config: dict[str, Any], indent: int | str | None) -> None:
-    once = merge_runtime(json.dumps(config, indent=indent))
-    assert merge_runtime(once) == once
-
-
-@anything
-@given(CONFIGS)
-def test_order_is_kept_at_both_levels(config: dict[str, Any]) -> None:
-    merged = json.loads(merge_runtime(json.dumps(config)))
-    assert [key for key in merged if key in config] == list(config)
-    runtimes = config.get("runtimes", {})
-    assert [name for name in merged["runtimes"] if name in runtimes] == list(runtimes)
-
-
-@anything
-@given(CONFIGS, st.text(" \n\t", max_size=3), VALUES)
-def test_a_defined_nvidia_runtime_leaves_the_text_as_it_is(config: dict[str, Any], space: str, entry: object) -> None:
-    text = space + json.dumps(config | {"runtimes": config.get("runtimes", {}) | {"nvidia": entry}}) + space
-    assert merge_runtime(text) == text
-
-
-@pytest.mark.parametrize("text", [None, "", "\n", "  \n\t"])
-def test_missing_or_empty_file_becomes_ours_alone(text: str | None) -> None:
-    merged = merge_runtime(text)
-    # The documented key is runtimeArgs (dockerd reference, "runtimes").
-    assert json.loads(merged) == {"runtimes": {"nvidia": {"path": "nvidia-container-runtime", "runtimeArgs": []}}}
-    assert merged.endswith("}\n")
-
-
-@pytest.mark.parametrize("indent", ["  ", "    ", "\t", "   "])
-def test_indentation_is_the_files_own(indent: str) -> None:
-    merged = merge_runtime(json.dumps({"debug": True, "log-opts": {"max-size": "10m"}}, indent=indent))
-    assert f'\n{indent}"debug": true,\n' in merged
-    assert f'\n{indent}{indent}"max-size"' in merged
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("{", "Expecting"),
-        ('{"debug": true,}', "Expecting|Illegal"),
-        ("// comment\n{}", "Expecting"),
-        ("[]", "list"),
-        ("null", "NoneType"),
-        ('"x"', "str"),
-        ('{"runtimes": null}', "NoneType"),
-        ('{"runtimes": []}', "list"),
-        ('{"runtimes": "nvidia"}', "str"),
-        ("\ufeff{}", "BOM"),
-    ],
-)
-def test_what_cannot_be_merged_into_is_refused_with_the_reason(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        merge_runtime(text)
-    plan = plan_daemon(with_daemon_json(READY, text))
-    assert plan.text is None
-    assert plan.refusal
-    assert re.search(f"/etc/docker/daemon.json: .*({reason})", plan.refusal.seen)
-
-
-def test_refusal_of_a_broken_file_quotes_no_password_of_it() -> None:
-    text = '{"proxies": {"http-proxy": "http://user:secret@proxy.lab:3128"},}'
-    plan = plan_daemon(with_daemon_json(READY, text))
-    assert plan.refusal
-    assert "line 1 column" in plan.refusal.seen
-    assert "secret" not in str(plan.refusal)
+# The nvidia runtime.
 
 
 def test_digest_is_sha256_of_the_file_or_absent() -> None:
@@ -124,8 +41,8 @@ def test_digest_is_sha256_of_the_file_or_absent() -> None:
 
 
 def test_registered_runtime_is_left_alone() -> None:
-    plan = plan_daemon(READY)
-    assert (plan.text, plan.runtimes) == (None, ("nvidia",))
+    found = plan()
+    assert (found.text, found.runtimes) == (None, ("nvidia",))
 
 
 @pytest.mark.parametrize(
@@ -137,40 +54,256 @@ def test_registered_runtime_is_left_alone() -> None:
     ],
 )
 def test_missing_runtime_is_planned_with_its_reason(text: str | None, runtimes: tuple[str, ...], says: str) -> None:
-    plan = plan_daemon(with_daemon_json(READY, text, runtimes=runtimes))
-    assert plan.text == merge_runtime(text)
-    assert plan.found == digest(text)
-    assert plan.runtimes == ("nvidia",)
-    assert says in plan.notes[0].because
+    found = plan(with_daemon_json(READY, text, runtimes=runtimes))
+    assert found.text == (merge_runtime(text) if text != DAEMON_JSON else text)
+    assert (found.found, found.action) == (digest(text), Action.RELOAD)
+    assert (found.runtimes, found.expected) == (("nvidia",), ("runtime=nvidia",))
+    assert says in found.notes[0].because
+
+
+def test_the_runtimes_executable_must_be_there() -> None:
+    assert plan(with_daemon_json(READY, None)).executables == ("nvidia-container-runtime",)
 
 
 @pytest.mark.parametrize("flag", ["--add-runtime=nvidia=", "--add-runtime nvidia="])
 def test_runtime_registered_by_a_flag_is_not_registered_twice(flag: str) -> None:
-    # A key that is both in the file and on the command line stops dockerd.
     flags = f"-H fd:// {flag}/usr/bin/nvidia-container-runtime"
-    plan = plan_daemon(replace(READY, docker=replace(DOCKER, daemon_json="{}", daemon_flags=flags)))
-    assert (plan.text, plan.runtimes) == (None, ("nvidia",))
-    assert "flags" in plan.notes[0].because
+    found = plan(on(replace(ASKED, daemon_json="{}", daemon_flags=flags)))
+    assert (found.text, found.runtimes) == (None, ("nvidia",))
+    assert "flags" in found.notes[0].because
 
 
 def test_a_snaps_daemon_json_is_not_the_hosts() -> None:
-    plan = plan_daemon(replace(READY, docker=replace(DOCKER, origin="snap", daemon_json=None, runtimes=("runc",))))
-    assert plan.text is None
-    assert plan.refusal
-    assert "snap" in plan.refusal.seen
-
-
-def test_an_interrupted_change_is_settled_even_where_all_looks_right() -> None:
-    plan = plan_daemon(replace(READY, docker=replace(READY.docker, pending=True)))
-    assert plan.text is not None
-    assert "interrupted" in plan.notes[0].choice
-
-
-def test_a_host_without_docker_yet_gets_the_file_it_will_need() -> None:
-    assert plan_daemon(BARE).text == merge_runtime(None)
+    found = plan(on(replace(ASKED, origin="snap", daemon_json=None, runtimes=("runc",))))
+    assert found.text is None
+    assert found.refusal
+    assert "snap" in found.refusal.seen
 
 
 def test_docker_desktops_daemon_is_not_ours() -> None:
-    plan = plan_daemon(DOCKER_DESKTOP)
-    assert (plan.text, plan.runtimes) == (None, ())
-    assert "Docker Desktop" in plan.notes[0].because
+    found = plan(DOCKER_DESKTOP, Settings(docker_log_driver="local"))
+    assert (found.text, found.runtimes) == (None, ())
+    assert "Docker Desktop" in found.notes[0].because
+
+
+def test_an_interrupted_change_is_settled_even_where_all_looks_right() -> None:
+    found = plan(on(replace(ASKED, pending=True)))
+    assert (found.text, found.action) == (DAEMON_JSON, Action.RELOAD)
+    assert "interrupted" in found.notes[0].choice
+
+
+def test_a_host_without_docker_yet_gets_the_file_it_will_need() -> None:
+    assert plan(BARE, docker=DockerPlan(packages=("docker-ce",))).text == merge_runtime(None)
+
+
+def test_an_absent_driver_asks_for_no_runtime_and_takes_none_away() -> None:
+    assert (
+        plan(on(replace(ASKED, daemon_json=None, runtimes=("runc",))), Settings(nvidia_driver="absent")) == DaemonPlan()
+    )
+    ours = write_ledger((Entry(("runtimes", "nvidia"), {"path": "nvidia-container-runtime"}),))
+    assert plan(on(replace(ASKED, ledger=ours)), Settings(nvidia_driver="absent")).text is None
+
+
+def test_a_runtime_that_somebody_changed_since_is_theirs() -> None:
+    ours = write_ledger((Entry(("runtimes", "nvidia"), {"path": "nvidia-container-runtime", "runtimeArgs": []}),))
+    assert plan(on(replace(ASKED, ledger=ours))).text is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "Expecting"), ("[]", "list"), ('{"runtimes": null}', "NoneType"), ('{"a": 1, "a": 2}', "twice")],
+)
+def test_what_cannot_be_merged_into_is_refused_with_the_reason(text: str, reason: str) -> None:
+    found = plan(with_daemon_json(READY, text))
+    assert found.text is None
+    assert found.refusal
+    assert re.search(f"/etc/docker/daemon.json: .*({reason})", found.refusal.seen)
+
+
+def test_refusal_of_a_broken_file_quotes_no_password_of_it() -> None:
+    found = plan(with_daemon_json(READY, '{"proxies": {"http-proxy": "http://user:secret@proxy.lab:3128"},}'))
+    assert found.refusal
+    assert "line 1 column" in found.refusal.seen
+    assert "secret" not in str(found.refusal)
+
+
+# Settings.
+
+EVERYTHING = Settings(
+    docker_live_restore=True,
+    docker_log_driver="local",
+    docker_log_opts={"max-size": "10m"},
+    docker_default_address_pools=({"base": "172.30.0.0/16", "size": 24},),
+    docker_registry_mirrors=("https://mirror.lab",),
+    docker_insecure_registries=("10.0.0.0/8",),
+    docker_cgroup_driver="systemd",
+    docker_default_runtime="nvidia",
+    docker_features={"cdi": True},
+    docker_http_proxy="http://user:secret@proxy.lab:3128",
+    docker_https_proxy="http://proxy.lab:3128",
+    docker_no_proxy="localhost,.lab",
+    docker_daemon_json={"max-concurrent-downloads": 1, "labels": ["rack=7"], "log-opts": {"max-file": "3"}},
+)
+DONE = (
+    "runtime=nvidia",
+    "live-restore=true",
+    "log-driver=local",
+    "address-pool=172.30.0.0/16 24",
+    "registry-mirror=https://mirror.lab/",
+    "insecure-registry=10.0.0.0/8",
+    "cgroup-driver=systemd",
+    "default-runtime=nvidia",
+    "label=rack=7",
+)
+
+
+def test_every_setting_goes_into_the_file() -> None:
+    found = plan(on(replace(ASKED, daemon_json="{}", runtimes=("runc",))), EVERYTHING)
+    assert config(found) == {
+        "live-restore": True,
+        "log-driver": "local",
+        "log-opts": {"max-size": "10m", "max-file": "3"},
+        "default-address-pools": [{"base": "172.30.0.0/16", "size": 24}],
+        "registry-mirrors": ["https://mirror.lab"],
+        "insecure-registries": ["10.0.0.0/8"],
+        "exec-opts": ["native.cgroupdriver=systemd"],
+        "default-runtime": "nvidia",
+        "features": {"cdi": True},
+        "proxies": {
+            "http-proxy": "http://user:secret@proxy.lab:3128",
+            "https-proxy": "http://proxy.lab:3128",
+            "no-proxy": "localhost,.lab",
+        },
+        "max-concurrent-downloads": 1,
+        "labels": ["rack=7"],
+        "runtimes": {"nvidia": {"path": "nvidia-container-runtime", "runtimeArgs": []}},
+    }
+    assert found.action is Action.RESTART
+    assert set(found.expected) == set(DONE)
+    assert "secret" not in repr((found.diff, found.notes, found.expected))
+    assert any('+    "log-driver": "local",' in line for line in found.diff)
+
+
+def test_the_second_run_finds_everything_right() -> None:
+    host = on(replace(ASKED, daemon_json=None, runtimes=("runc",)))
+    again = plan(after(plan(host, EVERYTHING), host, in_force=DONE), EVERYTHING)
+    assert (again.text, again.refusal, again.action) == (None, None, Action.NONE)
+    assert "as the settings have it" in said(again)
+
+
+def test_settings_withdrawn_are_undone_and_left_alone_then() -> None:
+    host = on(ASKED)
+    done = after(plan(host, EVERYTHING), host, in_force=DONE)
+    back = plan(done)
+    assert config(back) == json.loads(DAEMON_JSON) | {
+        "live-restore": False,
+        "registry-mirrors": [],
+        "insecure-registries": [],
+        "default-runtime": "runc",
+        "labels": [],
+    }
+    assert {"live-restore=false", "default-runtime=runc", "!registry-mirror=https://mirror.lab/"} <= set(back.expected)
+    assert "takes back" in said(back)
+    again = plan(after(back, done, in_force=IN_FORCE))
+    assert (again.text, again.action) == (None, Action.NONE)
+
+
+def test_a_reload_is_enough_for_what_can_be_reloaded() -> None:
+    found = plan(
+        on(replace(ASKED, containers=(TRAINING,))),
+        Settings(docker_live_restore=True, docker_registry_mirrors=("https://m.lab",)),
+    )
+    assert (found.action, found.stops_containers, found.bridge) == (Action.RELOAD, False, None)
+    assert "by SIGHUP, without a restart" in said(found)
+
+
+def test_what_the_daemon_does_not_heed_is_taken_up() -> None:
+    found = plan(on(replace(ASKED, daemon_json='{"log-driver": "local"}')), Settings(docker_log_driver="local"))
+    assert (found.action, set(found.expected)) == (Action.RESTART, {"runtime=nvidia", "log-driver=local"})
+    only = json.dumps(json.loads(DAEMON_JSON) | {"live-restore": True})
+    found = plan(on(replace(ASKED, daemon_json=only)), Settings(docker_live_restore=True))
+    assert (found.text, found.action) == (only, Action.RELOAD)
+    assert "the daemon does not heed live-restore" in said(found)
+
+
+def test_a_silent_daemon_tells_nothing() -> None:
+    stopped = on(replace(ASKED, running=False, server_version=None, in_force=(), runtimes=()))
+    assert plan(stopped).text is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(docker_log_driver="local", docker_daemon_json={"log-driver": "journald"}),
+        Settings(docker_live_restore=True, docker_daemon_json={"live-restore": False}),
+        Settings(docker_log_opts={"max-size": "1m"}, docker_daemon_json={"log-opts": "none"}),
+        Settings(docker_cgroup_driver="systemd", docker_daemon_json={"exec-opts": ["native.cgroupdriver=cgroupfs"]}),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: Settings) -> None:
+    found = plan(READY, settings)
+    assert found.refusal
+    assert "contradict" in found.refusal.brief
+    assert "docker_daemon_json" in found.refusal.seen
+
+
+def test_settings_may_say_the_same_thing_twice() -> None:
+    both = {"log-driver": "local", "registry-mirrors": ["https://m.lab/"], "log-opts": {}}
+    found = plan(
+        READY,
+        Settings(
+            docker_daemon_json=both,
+            docker_log_driver="local",
+            docker_registry_mirrors=("https://m.lab",),
+            docker_log_opts={"max-file": "2"},
+        ),
+    )
+    assert config(found)["registry-mirrors"] == ["https://m.lab"]
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "names"),
+    [
+        ("20.10.24+dfsg1", Settings(docker_http_proxy="http://secret@proxy.lab"), "proxies"),
+        ("26.1.5+dfsg1", Settings(docker_default_runtime="kata"), "default-runtime"),
+        ("26.1.5+dfsg1", Settings(docker_registry_mirrors=("mirror.lab",)), "registry-mirrors[0]"),
+        (
+            "26.1.5+dfsg1",
+            Settings(docker_log_driver="journald", docker_log_opts={"max-size": "1m"}),
+            "log-opts.max-size",
+        ),
+        ("29.4.3", Settings(docker_daemon_json={"log-drivers": "local"}), "did you mean log-driver?"),
+    ],
+)
+def test_what_docker_would_not_start_with_is_refused(version: str, settings: Settings, names: str) -> None:
+    found = plan(on(replace(ASKED, server_version=version)), settings)
+    assert found.text is None
+    assert found.refusal
+    assert names in str(found.refusal)
+    assert "secret" not in str(found.refusal)
+
+
+def test_log_options_alone_are_judged_by_the_driver_in_force() -> None:
+    assert plan(
+        on(replace(ASKED, in_force=("log-driver=journald",))), Settings(docker_log_opts={"max-size": "1m"})
+    ).refusal
+
+
+def test_a_mistake_of_others_is_told_where_nothing_is_to_be_done() -> None:
+    text = json.dumps(json.loads(DAEMON_JSON) | {"default-runtime": "gone"})
+    found = plan(on(replace(ASKED, daemon_json=text)))
+    assert (found.text, found.refusal) == (None, None)
+    assert "default-runtime" in said(found)
+
+
+def test_the_version_to_be_installed_judges() -> None:
+    proxy = Settings(docker_http_proxy="http://proxy.lab")
+    assert plan(BARE, proxy, docker=DockerPlan(packages=("docker-ce",), release="20.10")).refusal
+    assert plan(BARE, proxy, docker=DockerPlan(packages=("docker-ce",), release="28")).text
+    assert plan(
+        BARE, Settings(docker_daemon_json={"min-api-version": "1.40"}), docker=DockerPlan(packages=("docker-ce",))
+    ).text
+
+
+def test_a_ledger_that_cannot_be_read_is_told() -> None:
+    assert "cannot be read" in said(plan(on(replace(ASKED, ledger="{"))))

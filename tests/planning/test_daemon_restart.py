@@ -1,0 +1,180 @@
+"""daemon.json and what is at work: restarts, containers, NVIDIA's hook, the runtime and the data root in use."""
+
+import json
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+from deploys.planning.records import Action, DockerPlan, ToolkitPlan
+from deploys.planning.settings import Settings
+from facts.model import Container, Docker, Host
+from tests.planning.daemon_files import ASKED, on, plan, refusal, said
+from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER, JETSON, READY
+
+TRAINING = Container("1f2e", "training", "cuda", "nvidia", running=True)
+STOPPED = Container("3d4c", "old", "cuda", "nvidia", running=False)
+INSTALLS = ToolkitPlan(packages=("nvidia-container-toolkit",))
+ABSENT = ToolkitPlan(absent=True)
+
+
+# Restarts.
+
+
+def test_a_restart_with_running_containers_is_refused_with_their_names() -> None:
+    text = refusal(plan(on(replace(ASKED, containers=(TRAINING, STOPPED))), Settings(docker_log_driver="local")))
+    for part in ("log-driver", "training", "docker_live_restore = True", 'docker_restart = "when-needed"'):
+        assert part in text
+    assert "old" not in text
+
+
+def test_live_restore_is_no_cure_for_another_data_root() -> None:
+    host = on(replace(ASKED, containers=(TRAINING,)))
+    assert "docker_live_restore" not in refusal(plan(host, Settings(docker_daemon_json={"bip": "172.18.0.1/16"})))
+
+
+def test_when_needed_containers_are_stopped() -> None:
+    found = plan(
+        on(replace(ASKED, containers=(TRAINING,))), Settings(docker_log_driver="local", docker_restart="when-needed")
+    )
+    assert (found.action, found.stops_containers) == (Action.RESTART, True)
+    assert "stops training" in said(found)
+
+
+@pytest.mark.parametrize("restart", ["when-idle", "when-needed"])
+def test_live_restore_is_switched_on_before_the_restart(restart: Literal["when-idle", "when-needed"]) -> None:
+    host = on(replace(ASKED, containers=(TRAINING,)))
+    found = plan(host, Settings(docker_log_driver="local", docker_live_restore=True, docker_restart=restart))
+    assert (found.action, found.stops_containers) == (Action.RESTART, False)
+    assert found.bridge
+    assert json.loads(found.bridge) == json.loads(DAEMON_JSON) | {"live-restore": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "in_force"),
+    [
+        (json.dumps(json.loads(DAEMON_JSON) | {"live-restore": True}), "-H fd://", "live-restore=true"),
+        (DAEMON_JSON, "-H fd:// --live-restore", "live-restore=true"),
+    ],
+)
+def test_with_live_restore_on_nothing_is_bridged(text: str, flags: str, in_force: str) -> None:
+    host = on(replace(ASKED, containers=(TRAINING,), daemon_json=text, daemon_flags=flags, in_force=(in_force,)))
+    found = plan(host, Settings(docker_log_driver="local"))
+    assert (found.action, found.bridge, found.refusal) == (Action.RESTART, None, None)
+    assert "live-restore keeps training running" in said(found)
+
+
+def test_live_restore_that_is_switched_off_keeps_nothing() -> None:
+    host = on(replace(ASKED, containers=(TRAINING,), in_force=("live-restore=true",)))
+    assert "training" in refusal(plan(host, Settings(docker_log_driver="local", docker_live_restore=False)))
+
+
+def test_never_is_never() -> None:
+    assert "never" in refusal(plan(on(ASKED), Settings(docker_log_driver="local", docker_restart="never")))
+    assert plan(on(ASKED), Settings(docker_live_restore=True, docker_restart="never")).action is Action.RELOAD
+
+
+def test_a_docker_that_this_run_installs_may_start_once_more() -> None:
+    found = plan(
+        BARE, Settings(docker_log_driver="local", docker_restart="never"), docker=DockerPlan(packages=("docker-ce",))
+    )
+    assert found.action is Action.RESTART
+
+
+# What `--gpus` needs.
+
+
+def unseen(docker: Docker = ASKED) -> Host:
+    """The ready server whose toolkit is younger than its daemon."""
+    host = on(replace(docker, started=1000))
+    return replace(host, toolkit=replace(host.toolkit, hook_since=2000))
+
+
+def test_a_new_hook_needs_a_restart_where_nothing_runs() -> None:
+    for found in (plan(unseen()), plan(on(ASKED), toolkit=INSTALLS)):
+        assert (found.text, found.action, found.for_gpus) == (DAEMON_JSON, Action.RELOAD, True)
+    assert plan(on(replace(ASKED, daemon_json=None, runtimes=())), toolkit=INSTALLS).for_gpus
+
+
+def test_a_new_hook_waits_for_running_containers_and_says_so() -> None:
+    found = plan(unseen(replace(ASKED, containers=(TRAINING,))))
+    assert (found.text, found.action) == (None, Action.NONE)
+    assert "works after the next restart" in said(found)
+    assert 'docker_restart = "when-needed"' in said(found)
+
+
+def test_a_new_hook_comes_with_a_restart_that_is_allowed_or_harms_nothing() -> None:
+    stops = plan(unseen(replace(ASKED, containers=(TRAINING,))), Settings(docker_restart="when-needed"))
+    assert (stops.action, stops.stops_containers) == (Action.RESTART, True)
+    live = json.dumps(json.loads(DAEMON_JSON) | {"live-restore": True})
+    keeps = plan(unseen(replace(ASKED, containers=(TRAINING,), daemon_json=live, in_force=("live-restore=true",))))
+    assert (keeps.action, keeps.stops_containers, keeps.bridge) == (Action.RESTART, False, None)
+
+
+def test_a_seen_hook_needs_nothing() -> None:
+    host = unseen()
+    assert plan(replace(host, toolkit=replace(host.toolkit, hook_since=500))).text is None
+    never = plan(unseen(), Settings(docker_restart="never"))
+    assert (never.text, never.for_gpus) == (None, False)
+    assert "next restart" in said(never)
+
+
+@pytest.mark.parametrize(("mode", "for_gpus"), [(None, False), ("auto", False), ("csv", False), ("cdi", True)])
+def test_csv_mode_does_without_the_hook(mode: str | None, for_gpus: bool) -> None:
+    host = replace(JETSON, docker=DOCKER, toolkit=replace(READY.toolkit, mode=mode))
+    assert plan(host, toolkit=INSTALLS).for_gpus is for_gpus
+
+
+# Without the toolkit.
+
+
+def test_an_absent_toolkit_takes_the_runtime_out_whoever_wrote_it() -> None:
+    text = '{"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "/opt/n"}}, "debug": true}'
+    found = plan(on(replace(ASKED, daemon_json=text, in_force=("default-runtime=nvidia",))), toolkit=ABSENT)
+    assert json.loads(found.text or "") == {"default-runtime": "runc", "runtimes": {}, "debug": True}
+    assert (found.action, found.runtimes) == (Action.RELOAD, ())
+    assert set(found.expected) == {"!runtime=nvidia", "default-runtime=runc"}
+    host = on(replace(ASKED, daemon_json=found.text, runtimes=("runc",), in_force=("default-runtime=runc",)))
+    assert plan(host, toolkit=ABSENT).text is None
+
+
+def test_a_runtime_that_containers_use_is_not_taken_out() -> None:
+    text = refusal(plan(on(replace(ASKED, containers=(TRAINING, STOPPED))), toolkit=ABSENT))
+    assert "training, old" in text
+    assert "asked" in refusal(plan(on(replace(ASKED, containers=None)), toolkit=ABSENT))
+    runc = replace(TRAINING, runtime="runc")
+    assert plan(on(replace(ASKED, containers=(runc,))), toolkit=ABSENT).action is Action.RELOAD
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags"),
+    [
+        (Settings(docker_default_runtime="nvidia"), ""),
+        (Settings(docker_daemon_json={"runtimes": {"nvidia": {"path": "/opt/n"}}}), ""),
+        (Settings(), "--add-runtime=nvidia=/usr/bin/nvidia-container-runtime"),
+    ],
+)
+def test_an_absent_toolkits_runtime_cannot_be_asked_for(settings: Settings, flags: str) -> None:
+    text = refusal(plan(on(replace(ASKED, daemon_flags=flags)), settings, toolkit=ABSENT))
+    assert 'nvidia_toolkit = "present"' in text
+
+
+# The data root.
+
+
+@pytest.mark.parametrize(
+    ("docker", "is_refused"),
+    [
+        (replace(ASKED, images=(), containers=()), False),
+        (replace(ASKED, containers=()), True),  # the ready server has an image
+        (replace(ASKED, images=(), containers=(STOPPED,)), True),
+        (replace(ASKED, images=None, containers=None), True),
+        (replace(ASKED, data_root="/data/docker"), False),  # it is there already
+    ],
+)
+def test_another_data_root_only_where_there_is_nothing(docker: Docker, is_refused: bool) -> None:
+    found = plan(on(docker), Settings(docker_data_root="/data/docker"))
+    assert bool(found.refusal) is is_refused
+    if found.refusal:
+        assert "rsync" in found.refusal.remedy
+    assert plan(BARE, Settings(docker_data_root="/data/docker"), docker=DockerPlan(packages=("docker-ce",))).text
