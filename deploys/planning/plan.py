@@ -194,7 +194,7 @@ def _plan_proof(
         blocked = f"{Area.REBOOT}, which is due"
     if blocked:
         return ProofPlan(skipped=blocked)
-    if driver.absent:
+    if driver.absent or toolkit.absent:
         return ProofPlan()
     changes_driver = bool(driver.packages or driver.reload or reboot.due)
     image = settings.gpu_proof_image or catalogue.proof.image

@@ -44,8 +44,10 @@ REFUSALS = {
     # container-device-interface, pkg/cdi/cache.go. Specifications 0.7.0 of toolkit 1.19 need Docker 26.1.
     "unresolvable CDI devices": "no CDI specification that this Docker reads has it (those of toolkit 1.19 need Docker "
     "26.1): see nvidia-ctk cdi list on the host, or run deploys/container_toolkit.py",
-    # container-device-interface, pkg/cdi/container-edits_unix.go; runc, which mounts the libraries.
+    # container-device-interface, pkg/cdi/container-edits_unix.go; runc, which mounts the libraries: 1.1 as seen on
+    # Debian 12, newer ones as in nvidia-settings issue 124.
     "failed to stat CDI host device": NEW_SPEC,
+    "error mounting": NEW_SPEC,
     "failed to fulfil mount request": NEW_SPEC,
     # nvidia-container-toolkit, cmd/nvidia-container-runtime-hook/hook_config.go.
     "invoking the NVIDIA Container Runtime Hook directly": "the toolkit's mode is not legacy: see mode in "
@@ -120,7 +122,7 @@ def plan_proof(
         stale_because(image, mechanism, host)
         or _changes("the driver" if changes_driver else "")
         or _changes("Docker or the toolkit" if docker.packages or toolkit.packages else "")
-        or _changes("the CDI specification" if toolkit.cdi else "")
+        or _changes("the CDI specification" if toolkit.cdi or toolkit.stale_specs else "")
         or _untold_because(also, host, changes_daemon=daemon.text is not None)
     )
     note = Note("proves the GPU in a container", stale or "") if stale else _valid(host)

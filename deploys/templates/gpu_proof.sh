@@ -64,10 +64,11 @@ run_container() {
   # docker ends its errors with an empty line and a hint at --help; | separates the fields of the record.
   sed '/docker run --help/d; /^[[:space:]]*$/d; s/^docker: //' "$RUN/error" | tr '|' '/' >"$RUN/why"
   why=$(short "$RUN/why" 3)
-  case $rc in
-    0) result=$(sed -n 1p "$out" | tr '|' '/') ;;
-    124) result="docker run took more than 120 s" ;;
-    127) result="python3 is not in the image" ;;
+  # docker exits 127 for any file that is not found: the program, or a library that a CDI specification mounts.
+  case "$rc $why" in
+    "0 "*) result=$(sed -n 1p "$out" | tr '|' '/') ;;
+    "124 "*) result="docker run took more than 120 s" ;;
+    "127 "*python3*) result="python3 is not in the image" ;;
     *) result="docker run: ${why% }" ;;
   esac
   injected=''

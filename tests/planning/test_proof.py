@@ -90,6 +90,7 @@ def test_proof_is_made_again_where_what_it_rests_on_changed(proof: Proof | None,
         (plan(READY, docker=DockerPlan(packages=("docker-ce",))), "Docker or the toolkit"),
         (plan(READY, toolkit=ToolkitPlan(packages=("nvidia-container-toolkit",))), "Docker or the toolkit"),
         (plan(READY, toolkit=ToolkitPlan(cdi=True)), "the CDI specification"),
+        (plan(READY, toolkit=ToolkitPlan(stale_specs=("/etc/cdi/nvidia.yaml",))), "the CDI specification"),
     ],
 )
 def test_proof_is_made_again_where_this_run_changes_what_it_rests_on(planned: ProofPlan, reason: str) -> None:
@@ -231,6 +232,7 @@ def test_start_of_dockerd_alone_asks_for_no_new_proof() -> None:
         (NO_HOOK, "systemctl restart docker"),
         ('docker run: could not select device driver "cdi" with capabilities: []', "docker_features"),
         (UNRESOLVABLE, "nvidia-ctk cdi list"),
+        ('docker run: error mounting "/usr/lib/libcuda.so.570.1" to rootfs at "/usr/lib/x": stat', "outdated"),
         ("docker run: failed to fulfil mount request: open /usr/lib/libcuda.so.570.1: no such file", "outdated"),
         (
             "docker run: nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown",
