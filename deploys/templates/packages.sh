@@ -27,14 +27,14 @@ is_older() {
   [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
 
-# is_wished VERSION: without epoch and revision.
+# is_wished VERSION RANGES: without epoch and revision, and in none of the ranges to avoid.
 is_wished() {
   case $1 in
     "$release" | "$release"[.+]*) ;;
     *) [ -z "$release" ] || return 1 ;;
   esac
   ! is_older "$1" "$floor" || return 1
-  for range in $avoid; do
+  for range in $2; do
     is_older "$1" "${range%,*}" && continue
     [ -n "${range#*,}" ] && ! is_older "$1" "${range#*,}" || return 1
   done
@@ -52,23 +52,25 @@ in_version() {
 }
 
 # choose_version: $version, in which the lead and all of the same version can be had. What is there stays where it is as
-# wished. Then comes what the package manager would choose, which an administrator may have pinned, then the newest.
+# wished. Then comes what the package manager would choose, which an administrator may have pinned, then the newest. Where
+# nothing but versions to avoid is offered, as by a mirror that was not renewed, one of them is taken; the verdict names it.
 choose_version() {
   offers=$(offered "$lead")
   lacking=
-  for one in $(installed_version "$lead") $(preferred "$lead") $offers; do
-    version=$(upstream "$one")
-    is_wished "$version" || continue
-    for package in $same_version; do
-      in_version "$package" "$version" >/dev/null || {
-        lacking=" ($package is not there in $version)"
-        continue 2
-      }
+  for ranges in "$avoid" ''; do
+    for one in $(installed_version "$lead") $(preferred "$lead") $offers; do
+      version=$(upstream "$one")
+      is_wished "$version" "$ranges" || continue
+      for package in $same_version; do
+        in_version "$package" "$version" >/dev/null || {
+          lacking=" ($package is not there in $version)"
+          continue 2
+        }
+      done
+      return 0
     done
-    return 0
   done
-  bad=$(printf '%s\n' "$avoid" | sed 's/,\([^ ]\)/ to below \1/g; s/,/ and later/g')
-  fail "$area: $lead is not offered in a version that will do${release:+, $release is wished for}${floor:+, at least $floor}${bad:+, none of $bad}" \
+  fail "$area: $lead is not offered in a version that will do${release:+, $release is wished for}${floor:+, at least $floor}" \
     "offered are $(echo ${offers:-none})$lacking" "choose another version, or check the package sources of this host"
 }
 
