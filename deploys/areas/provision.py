@@ -11,15 +11,18 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import host, state
 
 from deploys.areas.access import Access
+from deploys.areas.cdi import refresh_cdi
 from deploys.areas.closing import open_table, record
 from deploys.areas.connection import tune
 from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
 from deploys.areas.packages import (
+    add_docker_users,
     add_repositories,
     change_packages,
     install_driver,
     reload_driver,
     remove_driver,
+    remove_toolkit,
     stage_module_key,
     start_docker,
     uninstall_runfile,
@@ -45,12 +48,13 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     plan, session = _prepare(areas, update=update)
     sshd = _emit_sshd(plan, session.access)
     packages = _emit_packages(plan, session)
-    docker = _emit_docker(plan, session.access)
+    docker = _emit_docker(plan, session)
     reload = _emit_reload(plan, session.access, after=packages)
     # Where a reboot is allowed, it makes up for modules that could not be loaded without one.
     loaded = _emit_reboot(plan, session.access, after=packages) or reload
+    cdi = _emit_cdi(plan, session, after=packages + loaded)
     proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
-    _emit_verdict(plan, session, sshd + packages + docker + loaded + proof)
+    _emit_verdict(plan, session, sshd + packages + docker + loaded + cdi + proof)
 
 
 def verify() -> None:
@@ -154,13 +158,24 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
     return steps
 
 
-def _emit_docker(plan: Plan, access: Access) -> list[OperationMeta]:
+def _emit_docker(plan: Plan, session: Session) -> list[OperationMeta]:
+    access, manager = session.access, session.facts.packages.manager or "apt"
     steps = []
+    if plan.docker.users:
+        name = "Put users into the group docker"
+        steps.append(add_docker_users(name=name, plan=plan.docker, access=access, _ignore_errors=True))
     if plan.docker.start:
         steps.append(start_docker(name="Start Docker", access=access, _ignore_errors=True))
     if plan.daemon.text is not None:
-        name = "Register the nvidia runtime in daemon.json"
+        name = "Change daemon.json"
         steps.append(change_daemon_json(name=name, plan=plan.daemon, access=access, _ignore_errors=True))
+    if plan.toolkit.uninstall:
+        # Docker would start no container with a runtime that it knows and that is gone.
+        name, let_go = "Remove NVIDIA Container Toolkit", _all_succeeded(tuple(steps))
+        removal = remove_toolkit(
+            name=name, plan=plan.toolkit, manager=manager, access=access, _ignore_errors=True, _if=let_go
+        )
+        steps.append(removal)
     if plan.images.pull:
         steps.append(pull_images(name="Pull images", plan=plan.images, access=access, _ignore_errors=True))
     return steps
@@ -187,16 +202,39 @@ def _emit_reboot(plan: Plan, access: Access, *, after: list[OperationMeta]) -> l
     ]
 
 
-def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
-    # Where a package installs the driver, its version is known only on the host, after the reboot.
-    driver = "" if is_ours(session.facts) else driver_identity(session.facts) or ""
-    name = "Prove the GPU in a container"
-    access = session.access
+def _emit_cdi(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    if not plan.toolkit.cdi:
+        return []
+    name = "Make the CDI specification"
     return [
-        prove_gpu(
-            name=name, plan=plan.proof, driver=driver, access=access, _ignore_errors=True, _if=_all_succeeded(after)
+        refresh_cdi(
+            name=name,
+            plan=plan.toolkit,
+            driver=_driver(session),
+            access=session.access,
+            _ignore_errors=True,
+            _if=_all_succeeded(after),
         )
     ]
+
+
+def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    name = "Prove the GPU in a container"
+    return [
+        prove_gpu(
+            name=name,
+            plan=plan.proof,
+            driver=_driver(session),
+            access=session.access,
+            _ignore_errors=True,
+            _if=_all_succeeded(after),
+        )
+    ]
+
+
+def _driver(session: Session) -> str:
+    """What a proof names the driver by. "": a package installs it, and its version is known on the host alone."""
+    return "" if is_ours(session.facts) else driver_identity(session.facts) or ""
 
 
 def _all_succeeded(steps: Sequence[OperationMeta]) -> Callable[[], bool]:

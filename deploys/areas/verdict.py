@@ -75,7 +75,7 @@ def _log(findings: tuple[Finding, ...]) -> None:
 def _check(plan: Plan, facts: Host) -> tuple[Finding, ...]:
     """check, with any mistake of ours turned into a bad finding: an exception would abort every host."""
     try:
-        return check(plan, facts)
+        return check(plan, facts, load_catalogue())
     except Exception as error:
         logger.debug("checking %s failed", host.name, exc_info=True)
         return (

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deploys.planning.advisories import docker_advisories, engine_version, toolkit_advisories
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.cdi import is_stale
+from deploys.planning.docker_choice import Wish
 from deploys.planning.driver import is_ours
 from deploys.planning.images import is_present
 from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
 from deploys.planning.records import Area, Plan, Refusal
-from deploys.planning.versions import numbers
+from deploys.planning.versions import numbers, upstream
 from facts.model import Host, PlatformKind, Proof
 
 
@@ -36,7 +40,7 @@ class Finding:
         return f"{self.area}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
+def check(plan: Plan, host: Host, catalogue: Catalogue) -> tuple[Finding, ...]:
     """Findings for every area that was planned, refused areas included (bad) and those skipped for them (unknown)."""
     if host.probe == 0 and not plan.host:
         return _unknown(Area.HOST, "it gave no answer when it was asked again", "run deploys/verify.py")
@@ -59,6 +63,7 @@ def check(plan: Plan, host: Host) -> tuple[Finding, ...]:
             findings.append(Finding(area, Verdict.UNKNOWN, f"skipped: it needs {area_plan.skipped}"))
         elif area in checks:
             findings.extend(checks[area](plan, host))
+            findings.extend(_note_advisories(area, host, catalogue))
     return tuple(findings)
 
 
@@ -202,16 +207,39 @@ def _check_makers_driver(host: Host) -> tuple[Finding, ...]:
 
 
 def _check_docker(plan: Plan, host: Host) -> tuple[Finding, ...]:
-    if host.docker.running:
-        return _good(Area.DOCKER, f"Docker {host.docker.server_version} runs")
     if not host.docker.installed:
         return _bad(Area.DOCKER, "Docker is not installed", "run deploys/docker.py")
-    return _bad(Area.DOCKER, "the Docker daemon does not answer", "journalctl -u docker on the host says why")
+    if not host.docker.running:
+        return _bad(Area.DOCKER, "the Docker daemon does not answer", "journalctl -u docker on the host says why")
+    version, wish = engine_version(host) or "", Wish(plan.docker.release, plan.docker.floor)
+    if not wish.is_met_by(version):
+        return _bad(
+            Area.DOCKER, f"Docker {wish} was planned, {version} runs", "run deploys/docker.py and read its output"
+        )
+    strangers = [user for user in plan.docker.users if user not in host.docker.group]
+    if strangers:
+        text = f"not in the group docker: {', '.join(strangers)}"
+        return _bad(Area.DOCKER, text, "run deploys/docker.py and read its output")
+    return _good(Area.DOCKER, f"Docker {host.docker.server_version} runs")
+
+
+def _note_advisories(area: Area, host: Host, catalogue: Catalogue) -> tuple[Finding, ...]:
+    """Known trouble of what is installed. That of a JetPack's toolkit is bad: no update of the board mends it."""
+    if area is Area.DOCKER:
+        remedy = "docker_version changes it"
+        return tuple(Finding(area, Verdict.NOTE, str(one), remedy) for one in docker_advisories(host, catalogue))
+    if area is not Area.TOOLKIT:
+        return ()
+    remedy = 'set nvidia_toolkit_jetson = "upgrade", or upgrade JetPack' if host.jetson else "nvidia_toolkit_version"
+    verdict = Verdict.BAD if host.jetson else Verdict.NOTE
+    return tuple(Finding(area, verdict, str(one), remedy) for one in toolkit_advisories(host, catalogue))
 
 
 def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if host.wsl and host.wsl.docker_desktop:
         return ()
+    if plan.toolkit.absent:
+        return _check_no_toolkit(host)
     versions = {version for name, version in host.toolkit.packages if name in plan.toolkit.expected}
     if not host.toolkit.runtime_path:
         return _bad(Area.TOOLKIT, "nvidia-container-runtime is not there", "run deploys/container_toolkit.py")
@@ -219,7 +247,22 @@ def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _bad(
             Area.TOOLKIT, f"its packages are of versions {', '.join(sorted(versions))}", "install them as one version"
         )
-    return _good(Area.TOOLKIT, f"toolkit {toolkit_version(host) or 'of unknown version'}")
+    version = toolkit_version(host) or "of unknown version"
+    if not Wish(plan.toolkit.release, plan.toolkit.floor).is_met_by(upstream(version)):
+        text = f"toolkit {plan.toolkit.release or plan.toolkit.floor} was planned, {version} is there"
+        return _bad(Area.TOOLKIT, text, "run deploys/container_toolkit.py and read its output")
+    specs = host.toolkit.cdi_specs
+    if plan.toolkit.cdi and host.docker.cdi and all(is_stale(spec, host) for spec in specs):
+        text = "the CDI specification is of another driver" if specs else "there is no CDI specification of the GPUs"
+        return _bad(Area.TOOLKIT, text, "run deploys/container_toolkit.py and read its output")
+    return _good(Area.TOOLKIT, f"toolkit {version}")
+
+
+def _check_no_toolkit(host: Host) -> tuple[Finding, ...]:
+    names = ", ".join(name for name, _ in host.toolkit.packages)
+    if names:
+        return _bad(Area.TOOLKIT, f"still installed: {names}", "run deploys/container_toolkit.py and read its output")
+    return _good(Area.TOOLKIT, "no toolkit is installed, as wished")
 
 
 def toolkit_version(host: Host) -> str | None:
@@ -236,6 +279,11 @@ def _check_daemon(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _bad(
             Area.DAEMON, f"Docker does not know the runtime {', '.join(missing)}", "run deploys/container_toolkit.py"
         )
+    in_force = {*host.docker.in_force}
+    wrong = [line for line in plan.daemon.expected if (line.removeprefix("!") in in_force) is line.startswith("!")]
+    if wrong:
+        text = "not in force: " + ", ".join(line.replace("!", "no ", 1) for line in wrong)
+        return _bad(Area.DAEMON, text, "run deploys/docker.py and read its output")
     return _good(Area.DAEMON, f"runtimes {', '.join(plan.daemon.runtimes)} registered") if plan.daemon.runtimes else ()
 
 

@@ -37,12 +37,12 @@ def plan(host: Host, *, areas: frozenset[Area] = ALL_AREAS, reboot: bool = True)
 
 def finding(area: Area, host: Host, planned: Plan | None = None) -> Finding:
     """The one finding of an area, of a plan that was made for the bare server unless another is given."""
-    [found] = [one for one in check(planned or plan(BARE), host) if one.area is area]
+    [found] = [one for one in check(planned or plan(BARE), host, CATALOGUE) if one.area is area]
     return found
 
 
 def test_a_host_that_became_what_was_planned_is_good() -> None:
-    findings = check(plan(BARE), READY)
+    findings = check(plan(BARE), READY, CATALOGUE)
     areas = {Area.SSHD, Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON, Area.IMAGES, Area.PROOF}
     assert {one.area for one in findings} == areas
     assert sum_up(findings) is GOOD
@@ -71,13 +71,13 @@ FLOOR_580 = replace(
 
 def test_a_driver_below_the_security_floor_is_named_with_the_bulletin_and_does_not_fail() -> None:
     """NVIDIA's bulletin 5861 (2026-09-30): fixed in 580.178.04."""
-    findings = check(plan(READY), READY)
+    findings = check(plan(READY), READY, CATALOGUE)
     [note] = [one for one in findings if one.verdict is Verdict.NOTE]
     assert "580.95.05 is below the security floor of its branch, 580.178.04 (NVIDIA's bulletin 5861" in note.text
     assert "driver_update.py" in note.remedy
     assert sum_up(findings) is GOOD
     fixed = replace(READY, driver=FLOOR_580)
-    assert not [one for one in check(plan(fixed), fixed) if one.verdict is Verdict.NOTE]
+    assert not [one for one in check(plan(fixed), fixed, CATALOGUE) if one.verdict is Verdict.NOTE]
 
 
 @pytest.mark.parametrize("held", ["nvidia-driver-cuda", "nvidia-driver-cuda-3:580.178.04-1.el9.*"])
@@ -105,14 +105,14 @@ def test_nvswitches_need_a_running_fabric_manager_of_the_drivers_version(
 ) -> None:
     driver = replace(FLOOR_580, packages=(*FLOOR_580.packages, *packages), services=services)
     planned = plan(replace(READY, driver=FLOOR_580))
-    findings = check(planned, replace(READY, nvswitches=NVSWITCHES, driver=driver))
+    findings = check(planned, replace(READY, nvswitches=NVSWITCHES, driver=driver), CATALOGUE)
     first = next(one for one in findings if one.area is Area.DRIVER)
     assert first.verdict is verdict
     assert says in first.text
 
 
 def test_a_host_on_which_nothing_happened_is_not_good() -> None:
-    findings = check(plan(BARE), BARE)
+    findings = check(plan(BARE), BARE, CATALOGUE)
     assert sum_up(findings) is BAD
     assert {one.area for one in findings if one.verdict is BAD} >= {Area.DRIVER, Area.DOCKER, Area.TOOLKIT, Area.DAEMON}
 
@@ -229,7 +229,7 @@ def test_sshd_option_that_another_file_wins_is_bad(option: str) -> None:
 
 def test_sshd_that_was_left_alone_is_not_judged() -> None:
     planned = make_plan(Settings(sshd_x11=False), READY, CATALOGUE)
-    assert Area.SSHD not in {one.area for one in check(planned, READY)}
+    assert Area.SSHD not in {one.area for one in check(planned, READY, CATALOGUE)}
 
 
 def test_good_proof_names_what_was_proved() -> None:
@@ -244,7 +244,7 @@ def proof_findings(*others: Attempt) -> list[Finding]:
     docker = replace(READY.docker, cdi=True)
     toolkit = replace(READY.toolkit, cdi_specs=(CdiSpec("/var/run/cdi/nvidia.yaml", "580.95.05"),))
     host = replace(READY, docker=docker, toolkit=toolkit, proof=replace(PROOF, others=others))
-    return [one for one in check(plan(BARE), host) if one.area is Area.PROOF]
+    return [one for one in check(plan(BARE), host, CATALOGUE) if one.area is Area.PROOF]
 
 
 def test_other_mechanisms_that_work_are_named_with_what_injected_the_gpu() -> None:
@@ -318,12 +318,12 @@ def test_docker_desktop_is_judged_by_its_proof() -> None:
         docker=replace(DOCKER_DESKTOP.docker, images=DOCKER.images),
         proof=replace(PROOF, driver="Windows driver", mechanism="--gpus all"),
     )
-    findings = check(plan(host), host)
+    findings = check(plan(host), host, CATALOGUE)
     assert sum_up(findings) is GOOD, [str(one) for one in findings]
 
 
 def test_refusals_are_bad_and_what_waits_for_them_unknown() -> None:
-    findings = check(plan(replace(BARE, gpus=())), BARE)
+    findings = check(plan(replace(BARE, gpus=())), BARE, CATALOGUE)
     verdicts = {one.area: one.verdict for one in findings}
     assert verdicts[Area.DRIVER] is BAD
     assert {verdicts[area] for area in (Area.TOOLKIT, Area.DAEMON, Area.PROOF)} == {UNKNOWN}
@@ -336,12 +336,12 @@ def test_refusals_are_bad_and_what_waits_for_them_unknown() -> None:
 
 def test_a_refused_host_is_one_bad_finding() -> None:
     host = replace(BARE, elevated=False)
-    [found] = check(plan(host), host)
+    [found] = check(plan(host), host, CATALOGUE)
     assert (found.area, found.verdict) == (Area.HOST, BAD)
 
 
 def test_a_host_that_stopped_answering_is_unknown_and_nothing_is_said_of_its_parts() -> None:
-    [found] = check(plan(BARE), Host(probe=0))
+    [found] = check(plan(BARE), Host(probe=0), CATALOGUE)
     assert (found.area, found.verdict) == (Area.HOST, UNKNOWN)
     assert found.remedy
 
@@ -364,7 +364,7 @@ def test_a_due_reboot_without_leave_is_bad() -> None:
     [{Area.SSHD}, {Area.DRIVER, Area.REBOOT}, {Area.DOCKER}, {Area.TOOLKIT, Area.DAEMON}, {Area.IMAGES}],
 )
 def test_a_partial_run_is_judged_by_its_own_areas(areas: set[Area]) -> None:
-    found = check(plan(BARE, areas=frozenset(areas)), BARE)
+    found = check(plan(BARE, areas=frozenset(areas)), BARE, CATALOGUE)
     assert {one.area for one in found} <= areas
 
 

@@ -96,7 +96,7 @@ def test_a_busy_package_manager_is_named_where_packages_are_due() -> None:
 
 
 def test_findings_begin_with_their_verdict_and_end_with_what_to_do() -> None:
-    lines = describe_findings(check(plan(BARE), BARE))
+    lines = describe_findings(check(plan(BARE), BARE, CATALOGUE))
     assert "bad: docker: Docker is not installed; run deploys/docker.py" in lines
     assert all(line.split(":")[0] in ("good", "bad", "unknown") for line in lines)
 
