@@ -1,4 +1,4 @@
-"""Docker Engine."""
+"""Docker Engine, and the settings of its daemon.json."""
 
 import sys
 from pathlib import Path
@@ -9,4 +9,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from deploys.areas.provision import provision
 from deploys.planning.records import Area
 
-provision(frozenset({Area.DOCKER}))
+provision(frozenset({Area.DOCKER, Area.DAEMON}))

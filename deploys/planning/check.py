@@ -8,6 +8,7 @@ from enum import StrEnum
 from deploys.planning.advisories import docker_advisories, engine_version, toolkit_advisories
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import is_stale
+from deploys.planning.daemon import is_heeded
 from deploys.planning.docker_choice import Wish
 from deploys.planning.driver import is_ours
 from deploys.planning.images import is_present
@@ -279,8 +280,7 @@ def _check_daemon(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _bad(
             Area.DAEMON, f"Docker does not know the runtime {', '.join(missing)}", "run deploys/container_toolkit.py"
         )
-    in_force = {*host.docker.in_force}
-    wrong = [line for line in plan.daemon.expected if (line.removeprefix("!") in in_force) is line.startswith("!")]
+    wrong = [line for line in plan.daemon.expected if not is_heeded(line, host.docker)]
     if wrong:
         text = "not in force: " + ", ".join(line.replace("!", "no ", 1) for line in wrong)
         return _bad(Area.DAEMON, text, "run deploys/docker.py and read its output")

@@ -52,7 +52,8 @@ def plan_daemon(
 ) -> DaemonPlan:
     """daemon.json with the nvidia runtime and what the settings ask for, and less what they asked for once.
 
-    ``docker`` and ``toolkit`` are what this run does before.
+    ``docker`` and ``toolkit`` are what this run does before. Where the toolkit is refused or skipped, the runtime is
+    left as it is.
     """
     if host.wsl and host.wsl.docker_desktop:
         because = "Docker Desktop reads a daemon.json of its own, in Windows"
@@ -104,7 +105,7 @@ def _with_runtime(
     there = at(found, path)
     if there is not MISSING:
         return replace(wish, keys=(*wish.keys, (path, ours))) if same(there, ours) else wish
-    if settings.nvidia_driver == "absent" or _is_flagged(host.docker):
+    if settings.nvidia_driver == "absent" or toolkit.refusal or toolkit.skipped or _is_flagged(host.docker):
         return wish
     return replace(wish, keys=(*wish.keys, (path, {"path": RUNTIME_PATH, "runtimeArgs": []})))
 
@@ -205,11 +206,14 @@ def _expected(wish: Wish, merged: Merged, keys: Keys, *, wanted: bool) -> dict[s
 
 def _unheeded(expected: dict[str, Path], docker: Docker) -> tuple[Path, ...]:
     """Paths of what the daemon does otherwise; none where it could not be asked."""
-    if not docker.running:
-        return ()
+    return tuple(path for line, path in expected.items() if docker.running and not is_heeded(line, docker))
+
+
+def is_heeded(line: str, docker: Docker) -> bool:
+    """Whether a line of ``DaemonPlan.expected`` is in force, or with "!" before it is not."""
     known = {*docker.in_force, *(f"runtime={name}" for name in docker.runtimes)}
     known |= {f"default-runtime={docker.default_runtime}"} if docker.default_runtime else set()
-    return tuple(path for line, path in expected.items() if (line.removeprefix("!") in known) is line.startswith("!"))
+    return (line.removeprefix("!") in known) is not line.startswith("!")
 
 
 def _is_wanted(settings: Settings, toolkit: ToolkitPlan, config: Config, docker: Docker) -> bool:

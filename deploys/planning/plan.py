@@ -55,13 +55,11 @@ def make_plan(
     sshd = plan_sshd(settings, host)
     driver = plan_driver(settings, host, catalogue, update=update)
     docker = plan_docker(settings, host, catalogue)
-    blocked = _blocked((Area.DRIVER, driver))
-    toolkit = ToolkitPlan(skipped=blocked) if blocked else _plan_toolkit(settings, host, catalogue, driver, docker)
-    blocked = _blocked((Area.DOCKER, docker), (Area.TOOLKIT, toolkit), areas=areas)
-    daemon = DaemonPlan(skipped=blocked)
-    if not blocked:
-        daemon = plan_daemon(settings, host, catalogue, docker=docker, toolkit=toolkit)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
+    toolkit = _plan_toolkit(settings, host, catalogue, driver=driver, docker=docker, reboot=reboot)
+    daemon = _plan_daemon(settings, host, catalogue, areas, docker=docker, toolkit=toolkit)
+    if toolkit.uninstall and (blocked := _blocked((Area.DAEMON, daemon), areas=areas)):
+        toolkit = ToolkitPlan(skipped=blocked)
     proof = _plan_proof(
         settings, host, catalogue, areas, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon, reboot=reboot
     )
@@ -97,11 +95,46 @@ def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
 
 
 def _plan_toolkit(
-    settings: Settings, host: Host, catalogue: Catalogue, driver: DriverPlan, docker: DockerPlan
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    *,
+    driver: DriverPlan,
+    docker: DockerPlan,
+    reboot: RebootPlan,
 ) -> ToolkitPlan:
+    """The toolkit needs a driver, but for its removal. Another driver makes the CDI specification outdated."""
+    if settings.nvidia_toolkit == "absent":
+        return plan_toolkit(settings, host, catalogue, docker=docker)
+    if blocked := _blocked((Area.DRIVER, driver)):
+        return ToolkitPlan(skipped=blocked)
     if driver.absent:
         return ToolkitPlan(notes=(Note("is left as it is, like the daemon's runtimes", "nvidia_driver is absent"),))
-    return plan_toolkit(settings, host, catalogue, docker=docker)
+    plan = plan_toolkit(settings, host, catalogue, docker=docker)
+    if reboot.due and not reboot.allowed:
+        # Only of a driver that is loaded.
+        return replace(plan, cdi=False)
+    changes_driver = bool(driver.packages or driver.reload or reboot.due)
+    return replace(plan, cdi=plan.cdi or (changes_driver and host.docker.cdi and bool(host.toolkit.cdi_specs)))
+
+
+def _plan_daemon(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    areas: frozenset[Area],
+    *,
+    docker: DockerPlan,
+    toolkit: ToolkitPlan,
+) -> DaemonPlan:
+    """Without a toolkit the nvidia runtime is left as it is, and the settings are still brought into daemon.json."""
+    if blocked := _blocked((Area.DOCKER, docker), areas=areas):
+        return DaemonPlan(skipped=blocked)
+    blocked = None if toolkit.absent else _blocked((Area.TOOLKIT, toolkit), areas=areas)
+    if not blocked:
+        return plan_daemon(settings, host, catalogue, docker=docker, toolkit=toolkit)
+    plan = plan_daemon(settings, host, catalogue, docker=docker, toolkit=ToolkitPlan(skipped=blocked))
+    return plan if plan.text is not None or plan.refusal else DaemonPlan(skipped=blocked)
 
 
 def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS) -> str | None:
@@ -119,7 +152,7 @@ def _changes(plan: AreaPlan) -> bool:
         case DriverPlan():
             return bool(plan.packages or plan.uninstall or plan.unfinished or plan.runfile) and not plan.may_be_there
         case ToolkitPlan():
-            return bool(plan.packages)
+            return bool(plan.packages or plan.uninstall)
         case DockerPlan():
             return bool(plan.packages) or plan.start
         case DaemonPlan():
@@ -188,7 +221,13 @@ def _plan_proof(
     daemon: DaemonPlan,
     reboot: RebootPlan,
 ) -> ProofPlan:
-    needed = ((Area.DRIVER, driver), (Area.DOCKER, docker), (Area.DAEMON, daemon), (Area.REBOOT, reboot))
+    needed = (
+        (Area.DRIVER, driver),
+        (Area.DOCKER, docker),
+        (Area.TOOLKIT, toolkit),
+        (Area.DAEMON, daemon),
+        (Area.REBOOT, reboot),
+    )
     blocked = _blocked(*needed, areas=areas)
     if reboot.due and not reboot.allowed and not blocked:
         blocked = f"{Area.REBOOT}, which is due"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deploys.planning.check import Finding, format_age, toolkit_version
 from deploys.planning.driver import is_ours
 from deploys.planning.proof import SHORT
-from deploys.planning.records import Area, AreaPlan, Plan, Refusal
+from deploys.planning.records import Area, AreaPlan, DaemonPlan, Plan, Refusal
 from facts.model import Host, Proof
 
 
@@ -50,7 +50,8 @@ def _describe_area(area_plan: AreaPlan) -> list[str]:
         return _describe_refusal(area_plan.refusal)
     if area_plan.skipped:
         return [f"skipped: it needs {area_plan.skipped}"]
-    return [f"{note.choice} ({note.because})" for note in area_plan.notes]
+    diff = area_plan.diff if isinstance(area_plan, DaemonPlan) else ()
+    return [*(f"{note.choice} ({note.because})" for note in area_plan.notes), *(f"  {line}" for line in diff)]
 
 
 def _describe_refusal(refusal: Refusal) -> list[str]:

@@ -206,7 +206,7 @@ def with_jetson(host: Host, *, l4t: str | None) -> Host:
 def needs_something(plan: Plan) -> bool:
     """Whether a run would do anything on the host."""
     packages = plan.driver.packages or plan.package_groups
-    files = plan.sshd.drop_in or plan.daemon.text
+    files = plan.sshd.drop_in or plan.daemon.text or plan.toolkit.uninstall
     steps = plan.docker.start or plan.images.pull or (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
     return bool(packages or files or steps or plan.repositories)
 

@@ -1,5 +1,6 @@
 """The whole plan: which area waits for which, partial runs, reboots, and a host that needs nothing."""
 
+import json
 from dataclasses import fields, replace
 
 import pytest
@@ -8,7 +9,7 @@ from deploys.planning.catalogue import load_catalogue
 from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
 from deploys.planning.records import Area, PackageGroup, Plan, Refusal
 from deploys.planning.settings import Problem, Settings
-from facts.model import Host, PlatformKind
+from facts.model import CdiSpec, Container, Host, PlatformKind
 from tests.planning.hosts import (
     BARE,
     DOCKER,
@@ -91,6 +92,56 @@ def test_a_refused_driver_leaves_docker_and_images_and_names_what_waits() -> Non
         Area.DAEMON: "toolkit, which is skipped",
         Area.PROOF: "driver, which is refused",
     }
+
+
+def test_settings_of_daemon_json_do_not_wait_for_the_driver() -> None:
+    """The runtime does: it is left as it is."""
+    found = plan(with_gpus(READY), Settings(docker_log_driver="local"))
+    assert [refusal.area for refusal in found.refusals] == [Area.DRIVER]
+    assert json.loads(found.daemon.text or "")["log-driver"] == "local"
+    found = plan(replace(with_daemon_json(READY, None), gpus=()), Settings(docker_log_driver="local"))
+    assert "runtimes" not in json.loads(found.daemon.text or "")
+    assert skipped(found)[Area.TOOLKIT] == "driver, which is refused"
+
+
+def test_docker_alone_brings_in_its_settings_and_no_runtime_that_is_not_there() -> None:
+    areas = frozenset({Area.DOCKER, Area.DAEMON})
+    bare = replace(with_daemon_json(READY, None, runtimes=("runc",)), toolkit=BARE.toolkit)
+    found = plan(bare, Settings(docker_log_driver="local"), areas=areas)
+    assert json.loads(found.daemon.text or "") == {"log-driver": "local"}
+    assert skipped(plan(bare, areas=areas)) == {Area.DAEMON: "toolkit, which is not right yet and not part of this run"}
+
+
+def test_a_toolkit_that_is_not_wished_for_goes_after_the_daemon_has_let_go_of_it() -> None:
+    found = plan(READY, Settings(nvidia_toolkit="absent"))
+    assert set(found.toolkit.uninstall) == {name for name, _ in READY.toolkit.packages}
+    assert "!runtime=nvidia" in found.daemon.expected
+    assert not found.proof.image
+    assert needs_something(found)
+
+
+def test_a_daemon_that_does_not_let_go_keeps_its_toolkit() -> None:
+    user = Container("1f", "training", "cuda", "nvidia", running=False)
+    host = replace(READY, docker=replace(DOCKER, containers=(user,)))
+    found = plan(host, Settings(nvidia_toolkit="absent"))
+    assert [refusal.area for refusal in found.refusals] == [Area.DAEMON]
+    assert "training" in found.refusals[0].seen
+    assert skipped(found)[Area.TOOLKIT] == "docker daemon, which is refused"
+
+
+def test_removal_of_the_toolkit_does_not_wait_for_a_driver() -> None:
+    host = replace(READY, gpus=())
+    assert plan(host, Settings(nvidia_toolkit="absent")).toolkit.uninstall
+
+
+def test_a_specification_of_the_old_driver_is_made_anew_when_the_new_one_is_loaded() -> None:
+    spec = CdiSpec("/var/run/cdi/nvidia.yaml", "580.95.05")
+    toolkit = replace(READY.toolkit, cdi_specs=(spec,))
+    host = replace(READY, docker=replace(DOCKER, cdi=True), toolkit=toolkit)
+    update = Settings(nvidia_driver_branch="595", reboot="when-needed")
+    assert plan(host, update).toolkit.cdi
+    assert not plan(host, Settings(nvidia_driver_branch="595")).toolkit.cdi
+    assert not plan(host).toolkit.cdi
 
 
 def test_a_refused_docker_stops_what_needs_it_and_not_the_driver() -> None:

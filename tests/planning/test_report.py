@@ -47,7 +47,13 @@ def test_the_plan_of_a_bare_host_reads_area_by_area_with_reasons() -> None:
         "images",
         "gpu proof",
     ]
-    assert all("(" in line and line.endswith(")") for line in lines[1:])
+    assert all(("(" in line and line.endswith(")")) or line.startswith("docker daemon:   ") for line in lines[1:])
+
+
+def test_the_change_of_daemon_json_is_shown_line_by_line() -> None:
+    shown = [line.removeprefix("docker daemon:   ") for line in describe_plan(plan(BARE), BARE) if ":   " in line]
+    assert shown[:3] == ["--- /etc/docker/daemon.json", "+++ /etc/docker/daemon.json, new", "@@ -0,0 +1,8 @@"]
+    assert '+            "path": "nvidia-container-runtime",' in shown
 
 
 @pytest.mark.parametrize(
