@@ -30,6 +30,7 @@ from deploys.planning.daemon_refusals import (
     misconfigured,
     refuse_absent_runtime,
     refuse_data_root,
+    refuse_other_file,
     refuse_runtime_in_use,
     snap,
     unmergeable,
@@ -55,11 +56,14 @@ def plan_daemon(
     ``docker`` and ``toolkit`` are what this run does before. Where the toolkit is refused or skipped, the runtime is
     left as it is.
     """
-    if host.wsl and host.wsl.docker_desktop:
-        because = "Docker Desktop reads a daemon.json of its own, in Windows"
+    if host.docker.origin == "docker-desktop" or (host.wsl and host.wsl.docker_desktop):
+        because = "Docker Desktop reads a daemon.json of its own, outside of this system"
         return DaemonPlan(notes=(Note("nothing to register", because),))
     if host.docker.origin == "snap":
         return DaemonPlan(refusal=snap())
+    other = flag_values(host.docker.daemon_flags or "", "config-file")
+    if other and other[-1] != FILE:
+        return DaemonPlan(refusal=refuse_other_file(FILE, other[-1]))
     keys = Keys.of(catalogue, _version(host, docker))
     wished = read_wish(settings, keys)
     if not isinstance(wished, Wish):
@@ -87,7 +91,7 @@ def digest(text: str | None) -> str:
 
 def _version(host: Host, docker: DockerPlan) -> str:
     """The Docker that the file will be read by; "" for the newest, which is what is installed where none is named."""
-    if docker.packages:
+    if docker.packages and (docker.restarts or not host.docker.installed):
         return docker.release
     return host.docker.server_version or host.docker.client_version or ""
 
@@ -145,7 +149,7 @@ def _settle(
     waiting = tuple(path for path, action in actions.items() if action is Action.RESTART)
     action = Action.RESTART if waiting else Action.NONE if is_idle else Action.RELOAD
     gpus = wanted and _has_unseen_hook(host, toolkit)
-    way = plan_activation(settings, host, keys, new=merged.config, action=action, waiting=waiting, gpus=gpus)
+    way = plan_activation(settings, host, keys, files=(found, merged.config), action=action, waiting=waiting, gpus=gpus)
     if isinstance(way, Refusal):
         return DaemonPlan(refusal=way)
     if way.action is Action.NONE:

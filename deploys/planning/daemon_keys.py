@@ -150,15 +150,19 @@ def _shown(row: DaemonKey, items: Iterable[object]) -> Iterator[str]:
             name, _, value = item.partition("=")
             yield from (value,) * (name == CGROUP_DRIVER)
         elif row.line == "insecure-registry":
-            yield registry_shown(item)
+            yield from _registry_shown(item)
         else:
             yield item
 
 
-def registry_shown(item: str) -> str:
-    """An insecure registry as `docker info` has it: without a scheme, a network by its address."""
+def _registry_shown(item: str) -> Iterator[str]:
+    """An insecure registry without its scheme, a network by its address. Loopback is insecure, asked for or not."""
     host = re.sub("^https?://", "", item, flags=re.IGNORECASE)
     try:
-        return str(ipaddress.ip_network(host, strict=False)) if "/" in host else host
+        network = ipaddress.ip_network(host, strict=False) if "/" in host else None
     except ValueError:
-        return host
+        network = None
+    if network is None:
+        yield host
+    elif str(network) not in ("127.0.0.0/8", "::1/128"):
+        yield str(network)

@@ -18,6 +18,16 @@ def snap() -> Refusal:
     )
 
 
+def refuse_other_file(file: str, other: str) -> Refusal:
+    """Of a daemon that is told to read another file."""
+    return Refusal(
+        Area.DAEMON,
+        f"Docker does not read {file}",
+        f"its flags say --config-file {other}",
+        f"move {other} to {file} and take the flag out of Docker's unit, then run this again",
+    )
+
+
 def unmergeable(file: str, reason: str) -> Refusal:
     """Of a file that is no JSON object, or has another type where ours would go."""
     return Refusal(

@@ -30,67 +30,93 @@ def plan_activation(
     host: Host,
     keys: Keys,
     *,
-    new: Config,
+    files: tuple[Config, Config],
     action: Action,
     waiting: tuple[Path, ...],
     gpus: bool,
 ) -> Activation | Refusal:
     """The gentlest way that the settings allow.
 
-    ``action`` is what the change needs, because of the paths in ``waiting``. ``gpus``: the daemon has not seen
-    NVIDIA's hook yet, and looks for it only when it starts (moby daemon/nvidia_linux.go).
+    ``files``: daemon.json as it was found, and as it will be. ``action`` is what the change needs, because of the paths
+    in ``waiting``. ``gpus``: the daemon has not seen NVIDIA's hook yet, and looks for it only when it starts (moby
+    daemon/nvidia_linux.go).
     """
-    containers = ", ".join(container.name for container in host.docker.running_containers)
-    carry = _carry(host, keys, new, waiting)
-    needs = action is Action.RESTART
-    if settings.docker_restart == "never" and host.docker.running:
-        if needs:
-            return _never(waiting)
-        note = Note("`docker run --gpus` works after the next restart of Docker", "docker_restart is never")
-        return Activation(action, notes=(note,) if gpus else ())
+    if action is Action.RESTART:
+        return _plan_restart(settings, host, keys, files, waiting)
+    return _plan_gpus(settings, host, keys, files, action) if gpus else Activation(action)
+
+
+def _plan_restart(
+    settings: Settings, host: Host, keys: Keys, files: tuple[Config, Config], waiting: tuple[Path, ...]
+) -> Activation | Refusal:
+    containers = _containers(host)
+    if host.docker.running and settings.docker_restart == "never":
+        return _refuse_never(waiting)
+    if host.docker.running and not _is_service(host):
+        return _refuse_without_systemd(host, waiting)
+    may_stop = settings.docker_restart == "when-needed"
+    carry = _carry(host, keys, files, waiting)
     if not containers:
-        # The script restarts in place of the reload, if no container has been started meanwhile.
-        by_script = gpus and not needs and settings.docker_restart != "never"
-        may_stop = needs and settings.docker_restart == "when-needed"
-        notes = (_restarts(waiting, "no container runs"),) if needs else (_gpus("no container runs"),) * by_script
-        action = Action.RELOAD if by_script else action
-        return Activation(action, for_gpus=by_script, stops_containers=may_stop, notes=notes)
-    if not needs and not gpus:
-        return Activation(action)
-    if carry:
-        because = f"live-restore keeps {containers} running"
-        note = _restarts(waiting, because) if needs else _gpus(because)
-        return Activation(Action.RESTART, is_bridged=carry == "bridge", notes=(note,))
-    if settings.docker_restart == "when-needed":
-        because = f"docker_restart is when-needed; it stops {containers}"
-        note = _restarts(waiting, because) if needs else _gpus(because)
-        return Activation(Action.RESTART, stops_containers=True, notes=(note,))
-    if needs:
-        return _refuse(host, keys, waiting, containers)
-    note = Note(
-        "`docker run --gpus` works after the next restart of Docker",
-        f'a restart now would stop {containers}; allow it by docker_restart = "when-needed"',
+        note = _restarts(waiting, "no container runs")
+    elif carry:
+        note = _restarts(waiting, f"live-restore keeps {containers} running")
+    elif may_stop:
+        note = _restarts(waiting, f"docker_restart is when-needed; it stops {containers}")
+    else:
+        return _refuse_to_stop(host, keys, waiting, containers)
+    is_bridged = bool(containers) and carry == "bridge"
+    return Activation(
+        Action.RESTART, is_bridged, stops_containers=may_stop and not (containers and carry), notes=(note,)
     )
+
+
+def _plan_gpus(settings: Settings, host: Host, keys: Keys, files: tuple[Config, Config], action: Action) -> Activation:
+    """Where nothing else needs a restart the script makes one in place of a reload, if it stops no container then."""
+    containers = _containers(host)
+    carry = _carry(host, keys, files, ())
+    works_later = "`docker run --gpus` works after the next restart of Docker"
+    if settings.docker_restart == "never":
+        return Activation(action, notes=(Note(works_later, "docker_restart is never"),))
+    if host.docker.running and not _is_service(host):
+        return Activation(action, notes=(Note(works_later, f"PID 1 is {host.init}, so Docker is not ours to restart"),))
+    if not containers or carry:
+        because = f"live-restore keeps {containers} running" if containers else "no container runs"
+        is_bridged = bool(containers) and carry == "bridge"
+        return Activation(Action.RELOAD, is_bridged, for_gpus=True, notes=(_for_gpus(because),))
+    if settings.docker_restart == "when-needed":
+        note = _for_gpus(f"docker_restart is when-needed; it stops {containers}")
+        return Activation(Action.RESTART, stops_containers=True, notes=(note,))
+    note = Note(works_later, f'one now would stop {containers}; docker_restart = "when-needed" allows it')
     return Activation(action, for_gpus=action is Action.RELOAD, notes=(note,))
 
 
-def _carry(host: Host, keys: Keys, new: Config, waiting: tuple[Path, ...]) -> str:
+def _containers(host: Host) -> str:
+    return ", ".join(container.name for container in host.docker.running_containers)
+
+
+def _is_service(host: Host) -> bool:
+    return host.init in (None, "systemd")
+
+
+def _carry(host: Host, keys: Keys, files: tuple[Config, Config], waiting: tuple[Path, ...]) -> str:
     """How containers live through a restart: "live" with live-restore as it is, "bridge" once it is on; "" not.
 
-    It has to be on in the daemon that stops and in the one that starts (moby daemon/daemon.go restore).
+    It has to be on in the daemon that stops and in the one that starts, which is the old one again if the new file
+    turns out bad (moby daemon/daemon.go restore).
     """
-    by_flag = "live-restore" in flag_names(host.docker.daemon_flags or "")
-    stays_on = by_flag or new.get("live-restore") is True
-    if host.docker.swarm or not stays_on or not all(keys.survives(path) for path in waiting):
+    is_on = "live-restore=true" in host.docker.in_force
+    by_flag = is_on and "live-restore" in flag_names(host.docker.daemon_flags or "")
+    old, new = (by_flag or config.get("live-restore") is True for config in files)
+    if host.docker.swarm or not new or not all(keys.survives(path) for path in waiting):
         return ""
-    return "live" if by_flag or "live-restore=true" in host.docker.in_force else "bridge"
+    return "live" if is_on and old else "bridge"
 
 
 def _restarts(waiting: tuple[Path, ...], because: str) -> Note:
     return Note(f"restarts Docker once, for {_names(waiting)}", because)
 
 
-def _gpus(because: str) -> Note:
+def _for_gpus(because: str) -> Note:
     return Note("restarts Docker once, so that `docker run --gpus` works", because)
 
 
@@ -98,7 +124,7 @@ def _names(paths: tuple[Path, ...]) -> str:
     return ", ".join(dict.fromkeys(".".join(path) for path in paths))
 
 
-def _never(waiting: tuple[Path, ...]) -> Refusal:
+def _refuse_never(waiting: tuple[Path, ...]) -> Refusal:
     return Refusal(
         Area.DAEMON,
         "the change waits for a restart of Docker, which is not allowed",
@@ -107,7 +133,16 @@ def _never(waiting: tuple[Path, ...]) -> Refusal:
     )
 
 
-def _refuse(host: Host, keys: Keys, waiting: tuple[Path, ...], containers: str) -> Refusal:
+def _refuse_without_systemd(host: Host, waiting: tuple[Path, ...]) -> Refusal:
+    return Refusal(
+        Area.DAEMON,
+        "the change needs a restart of Docker, which is not a service of systemd here",
+        f"PID 1 is {host.init}; a restart is needed for {_names(waiting)}",
+        "write these keys and restart Docker by hand, as you start it, then run this again",
+    )
+
+
+def _refuse_to_stop(host: Host, keys: Keys, waiting: tuple[Path, ...], containers: str) -> Refusal:
     can_live = not host.docker.swarm and all(keys.survives(path) for path in waiting)
     live = "docker_live_restore = True, which keeps them running, or " if can_live else ""
     return Refusal(

@@ -80,10 +80,18 @@ def test_a_snaps_daemon_json_is_not_the_hosts() -> None:
     assert "snap" in found.refusal.seen
 
 
-def test_docker_desktops_daemon_is_not_ours() -> None:
-    found = plan(DOCKER_DESKTOP, Settings(docker_log_driver="local"))
+@pytest.mark.parametrize("host", [DOCKER_DESKTOP, on(replace(ASKED, origin="docker-desktop"))])
+def test_docker_desktops_daemon_is_not_ours(host: Host) -> None:
+    found = plan(host, Settings(docker_log_driver="local"))
     assert (found.text, found.runtimes) == (None, ())
     assert "Docker Desktop" in found.notes[0].because
+
+
+def test_a_daemon_that_reads_another_file_is_not_ours_to_configure() -> None:
+    found = plan(on(replace(ASKED, daemon_flags="-H fd:// --config-file=/srv/daemon.json")))
+    assert found.refusal
+    assert "/srv/daemon.json" in found.refusal.seen
+    assert plan(on(replace(ASKED, daemon_flags="--config-file /etc/docker/daemon.json"))).refusal is None
 
 
 def test_an_interrupted_change_is_settled_even_where_all_looks_right() -> None:

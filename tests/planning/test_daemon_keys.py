@@ -90,6 +90,7 @@ def test_what_containers_survive_with_live_restore(path: tuple[str, ...], surviv
         (("exec-opts",), ["a=b", "native.cgroupdriver=systemd"], ["cgroup-driver=systemd"]),
         (("registry-mirrors",), ["https://mirror.lab", "https://b/"], ["registry-mirror=https://mirror.lab/", "registry-mirror=https://b/"]),
         (("insecure-registries",), ["10.1.2.3/8"], ["insecure-registry=10.0.0.0/8"]),
+        (("insecure-registries",), ["127.0.0.0/8"], []),  # it is, in any case
         (("insecure-registries",), ["r.lab:5000"], ["insecure-registry=r.lab:5000"]),
         (("insecure-registries",), ["HTTP://s.lab"], ["insecure-registry=s.lab"]),
         ((POOLS,), [{"base": "172.30.0.0/16", "size": 24}], ["address-pool=172.30.0.0/16 24"]),

@@ -64,6 +64,26 @@ def test_with_live_restore_on_nothing_is_bridged(text: str, flags: str, in_force
     assert "live-restore keeps training running" in said(found)
 
 
+def test_live_restore_that_only_the_daemon_has_is_written_down_first() -> None:
+    # If the new file turns out bad, the old one is what Docker starts with again.
+    docker = replace(ASKED, containers=(TRAINING,), in_force=("live-restore=true",))
+    found = plan(on(docker), Settings(docker_log_driver="local", docker_live_restore=True))
+    assert (found.action, bool(found.bridge)) == (Action.RESTART, True)
+
+
+def test_a_docker_that_systemd_does_not_run_is_not_restarted() -> None:
+    host = replace(on(ASKED), init="init")
+    assert "PID 1 is init" in refusal(plan(host, Settings(docker_log_driver="local")))
+    found = plan(replace(unseen(), init="init"))
+    assert found.text is None
+    assert "PID 1 is init" in said(found)
+
+
+def test_in_a_swarm_live_restore_is_no_way() -> None:
+    docker = replace(ASKED, containers=(TRAINING,), swarm=True)
+    assert "docker_live_restore" not in refusal(plan(on(docker), Settings(docker_log_driver="local")))
+
+
 def test_live_restore_that_is_switched_off_keeps_nothing() -> None:
     host = on(replace(ASKED, containers=(TRAINING,), in_force=("live-restore=true",)))
     assert "training" in refusal(plan(host, Settings(docker_log_driver="local", docker_live_restore=False)))
@@ -108,7 +128,10 @@ def test_a_new_hook_comes_with_a_restart_that_is_allowed_or_harms_nothing() -> N
     assert (stops.action, stops.stops_containers) == (Action.RESTART, True)
     live = json.dumps(json.loads(DAEMON_JSON) | {"live-restore": True})
     keeps = plan(unseen(replace(ASKED, containers=(TRAINING,), daemon_json=live, in_force=("live-restore=true",))))
-    assert (keeps.action, keeps.stops_containers, keeps.bridge) == (Action.RESTART, False, None)
+    assert (keeps.action, keeps.for_gpus, keeps.stops_containers, keeps.bridge) == (Action.RELOAD, True, False, None)
+    assert "live-restore keeps training running" in said(keeps)
+    switched_on = plan(unseen(replace(ASKED, containers=(TRAINING,))), Settings(docker_live_restore=True))
+    assert (switched_on.action, switched_on.for_gpus, bool(switched_on.bridge)) == (Action.RELOAD, True, True)
 
 
 def test_a_seen_hook_needs_nothing() -> None:

@@ -333,7 +333,7 @@ IN_THE_WORLD: dict[str, tuple[str, Config]] = {
         "28.5.2",
         {"insecure-registries": ["http://registry.lab:5000", "[::1]:5000", "10.0.0.0/8", "my_reg"]},
     ),
-    "null is nothing": ("28.5.2", {"runtimes": None, "log-opts": None, "proxies": None, "registry-mirrors": None}),
+    "null is nothing": ("28.5.2", {"runtimes": None, "log-opts": None, "features": None, "registry-mirrors": None}),
 }
 
 
