@@ -31,12 +31,12 @@ from deploys.planning.daemon_refusals import (
     refuse_absent_runtime,
     refuse_data_root,
     refuse_other_file,
-    refuse_runtime_in_use,
+    refuse_runtimes_in_use,
     snap,
     unmergeable,
 )
 from deploys.planning.daemon_restart import Activation, plan_activation
-from deploys.planning.daemon_rules import Circumstances, flag_values, validate
+from deploys.planning.daemon_rules import Circumstances, flag_names, flag_values, validate
 from deploys.planning.daemon_wish import read_wish
 from deploys.planning.records import Action, DaemonPlan, DockerPlan, Note, Refusal, ToolkitPlan
 from deploys.planning.settings import Settings
@@ -142,13 +142,14 @@ def _settle(
     problems = validate(merged.config, _circumstances(host, keys, wish))
     if problems and not is_idle:
         return DaemonPlan(refusal=misconfigured(FILE, problems))
-    refusal = refuse_runtime_in_use(host, merged, RUNTIME) or refuse_data_root(host, changed, merged.config)
+    gone = _gone_runtimes(wish, merged, unheeded)
+    refusal = refuse_runtimes_in_use(host, gone) or refuse_data_root(host, changed, merged.config)
     if refusal:
         return DaemonPlan(refusal=refusal)
-    actions = {path: keys.action(path, merged.config) for path in paths}
-    waiting = tuple(path for path, action in actions.items() if action is Action.RESTART)
+    waiting = _waiting(paths, merged.config, docker, keys)
     action = Action.RESTART if waiting else Action.NONE if is_idle else Action.RELOAD
-    gpus = wanted and _has_unseen_hook(host, toolkit)
+    # With a mistake in the file Docker would not start again.
+    gpus = wanted and not problems and _has_unseen_hook(host, toolkit)
     way = plan_activation(settings, host, keys, files=(found, merged.config), action=action, waiting=waiting, gpus=gpus)
     if isinstance(way, Refusal):
         return DaemonPlan(refusal=way)
@@ -218,6 +219,23 @@ def is_heeded(line: str, docker: Docker) -> bool:
     known = {*docker.in_force, *(f"runtime={name}" for name in docker.runtimes)}
     known |= {f"default-runtime={docker.default_runtime}"} if docker.default_runtime else set()
     return (line.removeprefix("!") in known) is not line.startswith("!")
+
+
+def _waiting(paths: tuple[Path, ...], new: Config, docker: Docker, keys: Keys) -> tuple[Path, ...]:
+    """Those of the changed paths that wait for a restart."""
+    # A reload takes the file's runtimes in place of all others, and forgets those of the flags: moby daemon/config
+    # Reload reads only the file, and reload_unix.go replaces them. At a start both hold.
+    flagged = "add-runtime" in flag_names(docker.daemon_flags or "")
+    return tuple(
+        path for path in paths if keys.action(path, new) is Action.RESTART or (flagged and path[0] == "runtimes")
+    )
+
+
+def _gone_runtimes(wish: Wish, merged: Merged, unheeded: tuple[Path, ...]) -> frozenset[str]:
+    """Names of the runtimes that the daemon will not know any more."""
+    paths = [entry.path for entry in merged.withdrawn] + [path for path in unheeded if wish.without_runtime in path]
+    names = {path[1] for path in paths if path[0] == "runtimes" and path[1:]}
+    return frozenset(name for name in names if at(merged.config, ("runtimes", name)) is MISSING)
 
 
 def _is_wanted(settings: Settings, toolkit: ToolkitPlan, config: Config, docker: Docker) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.daemon_config import Config, Merged, Path
+from deploys.planning.daemon_config import Config, Path
 from deploys.planning.daemon_rules import Problem
 from deploys.planning.records import Area, Refusal
 from facts.model import Host
@@ -70,19 +70,19 @@ def refuse_absent_runtime(runtime: str, *, by_flag: bool) -> Refusal:
     )
 
 
-def refuse_runtime_in_use(host: Host, merged: Merged, runtime: str) -> Refusal | None:
+def refuse_runtimes_in_use(host: Host, gone: frozenset[str]) -> Refusal | None:
     """Containers of a runtime that is taken away cannot start any more: "unknown or invalid runtime name"."""
-    if not any(entry.path[:2] == ("runtimes", runtime) for entry in merged.withdrawn):
+    if not gone:
         return None
-    brief = f"the {runtime} runtime cannot be taken out of daemon.json"
+    brief = f"runtimes cannot be taken out of daemon.json: {', '.join(sorted(gone))}"
     if host.docker.containers is None and host.docker.installed:
         remedy = "start Docker, then run this again"
-        return Refusal(Area.DAEMON, brief, "Docker could not be asked which containers use it", remedy)
-    users = [container.name for container in host.docker.containers or () if container.runtime == runtime]
+        return Refusal(Area.DAEMON, brief, "Docker could not be asked which containers use them", remedy)
+    users = [container.name for container in host.docker.containers or () if container.runtime in gone]
     if not users:
         return None
     remedy = "remove them (docker rm), or make them anew with another runtime, then run this again"
-    return Refusal(Area.DAEMON, brief, f"containers that use it, running or not: {', '.join(users)}", remedy)
+    return Refusal(Area.DAEMON, brief, f"containers that use them, running or not: {', '.join(users)}", remedy)
 
 
 def refuse_data_root(host: Host, changed: tuple[Path, ...], new: Config) -> Refusal | None:

@@ -73,6 +73,13 @@ def test_runtime_registered_by_a_flag_is_not_registered_twice(flag: str) -> None
     assert "flags" in found.notes[0].because
 
 
+def test_a_reload_would_forget_the_flags_runtimes() -> None:
+    found = plan(
+        on(replace(ASKED, daemon_json=None, runtimes=("kata",), daemon_flags="--add-runtime=kata=/usr/bin/kata"))
+    )
+    assert (found.action, config(found)["runtimes"].keys()) == (Action.RESTART, {"nvidia"})
+
+
 def test_a_snaps_daemon_json_is_not_the_hosts() -> None:
     found = plan(on(replace(ASKED, origin="snap", daemon_json=None, runtimes=("runc",))))
     assert found.text is None

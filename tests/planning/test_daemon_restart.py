@@ -142,6 +142,13 @@ def test_a_seen_hook_needs_nothing() -> None:
     assert "next restart" in said(never)
 
 
+def test_with_a_mistake_in_the_file_docker_is_not_restarted() -> None:
+    text = json.dumps(json.loads(DAEMON_JSON) | {"default-runtime": "gone"})
+    found = plan(unseen(replace(ASKED, daemon_json=text)))
+    assert found.text is None
+    assert "default-runtime" in said(found)
+
+
 @pytest.mark.parametrize(("mode", "for_gpus"), [(None, False), ("auto", False), ("csv", False), ("cdi", True)])
 def test_csv_mode_does_without_the_hook(mode: str | None, for_gpus: bool) -> None:
     host = replace(JETSON, docker=DOCKER, toolkit=replace(READY.toolkit, mode=mode))
@@ -165,8 +172,20 @@ def test_a_runtime_that_containers_use_is_not_taken_out() -> None:
     text = refusal(plan(on(replace(ASKED, containers=(TRAINING, STOPPED))), toolkit=ABSENT))
     assert "training, old" in text
     assert "asked" in refusal(plan(on(replace(ASKED, containers=None)), toolkit=ABSENT))
+    # Out of the file already, and the daemon does not know yet.
+    sticky = replace(ASKED, daemon_json='{"runtimes": {}}', containers=(STOPPED,))
+    assert "old" in refusal(plan(on(sticky), toolkit=ABSENT))
     runc = replace(TRAINING, runtime="runc")
     assert plan(on(replace(ASKED, containers=(runc,))), toolkit=ABSENT).action is Action.RELOAD
+
+
+def test_a_runtime_of_the_settings_stays_while_containers_use_it() -> None:
+    kata = Settings(docker_daemon_json={"runtimes": {"kata": {"path": "kata"}}})
+    once = plan(on(ASKED), kata)
+    docker = replace(ASKED, daemon_json=once.text, ledger=once.ledger, containers=(replace(STOPPED, runtime="kata"),))
+    assert "kata" in refusal(plan(on(docker)))
+    back = plan(on(replace(docker, containers=())))
+    assert (json.loads(back.text or ""), back.expected[-1]) == (json.loads(DAEMON_JSON), "!runtime=kata")
 
 
 @pytest.mark.parametrize(
