@@ -26,7 +26,7 @@ from deploys.planning.daemon_config import (
 )
 from deploys.planning.daemon_keys import Keys
 from deploys.planning.daemon_refusals import (
-    contradictory,
+    impossible,
     misconfigured,
     refuse_absent_runtime,
     refuse_data_root,
@@ -67,7 +67,7 @@ def plan_daemon(
     keys = Keys.of(catalogue, _version(host, docker))
     wished = read_wish(settings, keys)
     if not isinstance(wished, Wish):
-        return DaemonPlan(refusal=contradictory(wished))
+        return DaemonPlan(refusal=impossible(wished))
     if toolkit.absent and (by_flag := _is_flagged(host.docker)) | _names_runtime(wished):
         return DaemonPlan(refusal=refuse_absent_runtime(RUNTIME, by_flag=by_flag))
     ledger = read_ledger(host.docker.ledger)
@@ -159,7 +159,7 @@ def _settle(
         )
         return DaemonPlan(runtimes=runtimes, notes=(*_right(docker, wanted, wish), *way.notes, *mistakes))
     plan = _changing(host, keys, way, merged, expected)
-    notes = (*_why(docker, wish, merged, unheeded), *way.notes, *_by_reload(docker, way))
+    notes = (*_why(docker, wish, merged, unheeded), *_two_roots(docker, changed, keys), *way.notes, *_by_reload(way))
     return replace(plan, diff=_diff(found, merged, text), runtimes=runtimes, notes=notes)
 
 
@@ -310,6 +310,15 @@ def _names(paths: Iterable[Path]) -> str:
     return ", ".join(dict.fromkeys(".".join(path) for path in paths))
 
 
-def _by_reload(docker: Docker, way: Activation) -> tuple[Note, ...]:
+def _two_roots(docker: Docker, changed: tuple[Path, ...], keys: Keys) -> tuple[Note, ...]:
+    """With containerd's image store, Docker 29's own, images are not in the data root (docs, storage/containerd)."""
+    has_own_store = docker.storage_driver in keys.storage_drivers
+    if ("data-root",) not in changed or keys.is_before("29.0") or has_own_store:
+        return ()
+    because = "Docker keeps them with containerd, whose root is set in /etc/containerd/config.toml"
+    return (Note("images do not move with data-root", because),)
+
+
+def _by_reload(way: Activation) -> tuple[Note, ...]:
     is_plain = way.action is Action.RELOAD and not way.for_gpus
     return (Note("Docker takes it up by SIGHUP, without a restart", "every changed key can be reloaded"),) * is_plain

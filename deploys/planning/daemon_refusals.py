@@ -38,13 +38,13 @@ def unmergeable(file: str, reason: str) -> Refusal:
     )
 
 
-def contradictory(problems: tuple[Problem, ...]) -> Refusal:
+def impossible(problems: tuple[Problem, ...]) -> Refusal:
     """Of settings that cannot all come true."""
     return Refusal(
         Area.DAEMON,
-        "the settings for daemon.json contradict each other",
+        "the settings for daemon.json cannot all come true",
         "; ".join(str(problem) for problem in problems),
-        "say each key in one setting, once",
+        "; ".join(dict.fromkeys(f"{problem.path}: {problem.remedy}" for problem in problems)),
     )
 
 

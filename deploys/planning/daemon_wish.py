@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from deploys.planning.daemon_config import Path, Wish, leaves, same
+from deploys.planning.daemon_config import Config, Path, Wish, leaves, same
 from deploys.planning.daemon_keys import CGROUP_DRIVER, Keys
 from deploys.planning.daemon_rules import Problem
 from deploys.planning.settings import Settings
@@ -13,10 +14,15 @@ Wished = tuple[Path, object, bool, str]  # path, value, whether it is an item of
 
 
 def read_wish(settings: Settings, keys: Keys) -> Wish | tuple[Problem, ...]:
-    """The wish, or the settings that contradict each other."""
+    """The wish, or the settings that contradict each other or are none."""
+    try:
+        # As JSON has it: an inventory is Python, where a list may be a tuple and a date is a value.
+        free = json.loads(json.dumps(settings.docker_daemon_json, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return (Problem("docker_daemon_json", "holds what JSON cannot say", "use texts, numbers, lists and objects"),)
     wished: list[Wished] = []
     problems = []
-    for one in (*_named(settings), *_free(settings, keys)):
+    for one in (*_named(settings), *_free(free, keys)):
         against = next((other for other in wished if _contradict(one, other, keys)), None)
         if against:
             problems.append(Problem(f"{one[3]}.{'.'.join(one[0])}", f"contradicts {against[3]}", "say it in one place"))
@@ -56,8 +62,8 @@ def _named(settings: Settings) -> Iterator[Wished]:
         yield ("exec-opts",), f"{CGROUP_DRIVER}={settings.docker_cgroup_driver}", True, "docker_cgroup_driver"
 
 
-def _free(settings: Settings, keys: Keys) -> Iterator[Wished]:
-    for path, value in leaves(settings.docker_daemon_json):
+def _free(free: Config, keys: Keys) -> Iterator[Wished]:
+    for path, value in leaves(free):
         row = keys.row(path)
         if row and row.items and isinstance(value, list):
             yield from ((path, item, True, "docker_daemon_json") for item in value)

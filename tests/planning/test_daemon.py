@@ -258,8 +258,22 @@ def test_a_silent_daemon_tells_nothing() -> None:
 def test_settings_that_contradict_each_other_are_refused(settings: Settings) -> None:
     found = plan(READY, settings)
     assert found.refusal
-    assert "contradict" in found.refusal.brief
+    assert "contradicts" in found.refusal.seen
     assert "docker_daemon_json" in found.refusal.seen
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), b"x"])
+def test_what_json_cannot_say_is_refused(value: object) -> None:
+    found = plan(READY, Settings(docker_daemon_json={"labels": value}))
+    assert found.refusal
+    assert "JSON" in found.refusal.seen
+
+
+def test_a_tuple_is_a_list() -> None:
+    found = plan(
+        on(replace(ASKED, daemon_json='{"dns": ["1.1.1.1"]}')), Settings(docker_daemon_json={"dns": ("9.9.9.9",)})
+    )
+    assert config(found)["dns"] == ["1.1.1.1", "9.9.9.9"]
 
 
 def test_settings_may_say_the_same_thing_twice() -> None:

@@ -220,3 +220,10 @@ def test_another_data_root_only_where_there_is_nothing(docker: Docker, is_refuse
     if found.refusal:
         assert "rsync" in found.refusal.remedy
     assert plan(BARE, Settings(docker_data_root="/data/docker"), docker=DockerPlan(packages=("docker-ce",))).text
+
+
+@pytest.mark.parametrize(("driver", "is_told"), [("overlay2", False), ("overlayfs", True)])
+def test_images_of_containerd_do_not_move_with_the_data_root(driver: str, is_told: bool) -> None:
+    docker = replace(ASKED, images=(), containers=(), storage_driver=driver)
+    found = plan(on(docker), Settings(docker_data_root="/data/docker"))
+    assert ("containerd" in said(found)) is is_told
