@@ -52,11 +52,8 @@ download() {
   choose "$log" --assumeyes --downloadonly || refuse_change "$log"
 }
 
-# Docker's rpms do not start it, unlike its debs (Docker's installation guide for RHEL).
 install() {
   choose "$log" --assumeyes || refuse_change "$log"
-  [ -z "$engine" ] || systemctl enable --now docker >"$log" 2>&1 || fail "docker: it is installed, but does not start" \
-    "systemctl enable --now docker: $(short "$log")" "journalctl -u docker on the host says why"
 }
 
 hold_group() {

@@ -2,7 +2,7 @@
 # Put before the scripts that change packages of Docker, toolkit and tools, whatever the package manager. An argument is a
 # group, one an area: KEY=VALUE|KEY=VALUE…, a list as words with blanks between. packages: the first is the lead, whose
 # version is wished for by release (what it is or begins with), floor (the oldest that will do) and avoid (FIRST,FIXED
-# ranges); same_version are those that get the lead's. remove: all that may go. hold: what no upgrade may touch. source: the
+# ranges; either may be empty); same_version are those that get the lead's. remove: all that may go. hold: what no upgrade may touch. source: the
 # file of their repository. restarts: an installed engine starts anew; stops_containers: even while containers run.
 log=$RUN/log
 choice=$RUN/choice
@@ -94,7 +94,14 @@ need_source() {
     "mend what is said above, then run this again"
 }
 
-# need_idle: that an engine's restart stops no container. Live-restore keeps them where the engine is not another one.
+# is_patch: whether the engine becomes one of the same major and minor version: live-restore is for those only (Docker's
+# documentation).
+is_patch() {
+  there=$(upstream "$(installed_version "$lead")")
+  [ -z "$(installed_of $remove)" ] && [ "${there%.*}" = "${version%.*}" ]
+}
+
+# need_idle: that an engine's restart stops no container.
 need_idle() {
   [ "$restarts" = yes ] && [ "$stops_containers" != yes ] && command -v docker >/dev/null || return 0
   if ! running=$(timeout 60 docker ps --format '{{.Names}}' 2>/dev/null); then
@@ -103,7 +110,7 @@ need_idle() {
       "journalctl -u docker on the host says why"
   fi
   [ -n "$running" ] || return 0
-  [ -z "$(installed_of $remove)" ] && [ "$(timeout 60 docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null)" = true ] && return 0
+  is_patch && [ "$(timeout 60 docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null)" = true ] && return 0
   fail "$area: it is not changed, because containers run that its restart would stop" "$(echo $running)" \
     'run this again when they have ended, or set docker_restart = "when-needed", which stops them'
 }
@@ -117,7 +124,7 @@ refuse_change() {
 # change GROUP...: in one transaction, which is looked at before: nothing goes but what may, and nobody else's holds are
 # broken.
 change() {
-  all='' gone='' may_go='' ours='' engine=''
+  all='' gone='' may_go='' ours=''
   for group in "$@"; do
     read_group "$group"
     need_source
@@ -126,7 +133,6 @@ change() {
     gone="$gone $(installed_of $remove)"
     may_go="$may_go $remove"
     ours="$ours $packages $hold"
-    [ "$area" != docker ] || [ -n "$(installed_version "$lead")" ] || engine=$lead
   done
   if [ -n "$(echo $all $gone)" ]; then
     look
@@ -140,6 +146,7 @@ change() {
     download
     for group in "$@"; do
       read_group "$group"
+      name_packages
       need_idle
     done
     install
