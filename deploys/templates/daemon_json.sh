@@ -29,10 +29,6 @@ for name in new bridge; do
     "$(df -Pk "$RUN" | tr -s ' \n' ' ')" "look at free space in /var"
 done
 
-digest() {
-  if [ -e "$1" ]; then sha256sum <"$1" | cut -d ' ' -f 1; else echo absent; fi
-}
-
 noted() {
   sed -n "s/^$1=//p" "$pending"
 }

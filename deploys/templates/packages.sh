@@ -2,8 +2,9 @@
 # Put before the scripts that change packages of Docker, toolkit and tools, whatever the package manager. An argument is a
 # group, one an area: KEY=VALUE|KEY=VALUE…, a list as words with blanks between. packages: the first is the lead, whose
 # version is wished for by release (what it is or begins with), floor (the oldest that will do) and avoid (FIRST,FIXED
-# ranges; either may be empty); same_version are those that get the lead's. remove: all that may go. hold: what no upgrade may touch. source: the
-# file of their repository. restarts: an installed engine starts anew; stops_containers: even while containers run.
+# ranges; either may be empty); same_version are those that get the lead's. remove: all that may go. hold: what no upgrade
+# may touch. source: the file of their repository. restarts: an installed engine starts anew; stops_containers: even while
+# containers run.
 log=$RUN/log
 choice=$RUN/choice
 
@@ -147,7 +148,7 @@ change() {
     for group in "$@"; do
       read_group "$group"
       name_packages
-      need_idle
+      [ -z "$wanted$(installed_of $remove)" ] || need_idle
     done
     install
   fi
