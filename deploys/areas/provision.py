@@ -203,7 +203,7 @@ def _emit_reboot(plan: Plan, access: Access, *, after: list[OperationMeta]) -> l
 
 
 def _emit_cdi(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
-    if not plan.toolkit.cdi:
+    if not (plan.toolkit.cdi or plan.toolkit.stale_specs):
         return []
     name = "Make the CDI specification"
     return [

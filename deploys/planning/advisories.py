@@ -28,9 +28,6 @@ class Advisory:
     text: str
     fixed: str
 
-    def __str__(self) -> str:
-        return f"{self.product} {self.version} of {self.whose} has {self.name} ({self.text}), fixed in {self.fixed}"
-
 
 def engine_version(host: Host) -> str | None:
     """The engine's version: as the daemon says, else as its package has it; None where neither is known."""
@@ -84,6 +81,13 @@ def covers(row: VersionAdvisory, release: str) -> bool:
 def toolkit_floor(catalogue: Catalogue) -> str:
     """The oldest version of the toolkit without known security holes."""
     return max((row.fixed for row in catalogue.toolkit_advisory), key=numbers)
+
+
+def describe(advisories: tuple[Advisory, ...]) -> str:
+    """Those of one product in a sentence, with the first version without any of them."""
+    one, fixed = advisories[0], max((row.fixed for row in advisories), key=numbers)
+    troubles = ", ".join(f"{row.name} ({row.text})" for row in advisories)
+    return f"{one.product} {one.version} of {one.whose} has {troubles}; {fixed} has none of them"
 
 
 def names_of(advisories: Iterable[Advisory | VersionAdvisory]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deploys.planning.advisories import docker_advisories, engine_version, toolkit_advisories
+from deploys.planning.advisories import describe, docker_advisories, engine_version, toolkit_advisories
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import is_stale
 from deploys.planning.daemon import is_heeded
@@ -226,14 +226,14 @@ def _check_docker(plan: Plan, host: Host) -> tuple[Finding, ...]:
 
 def _note_advisories(area: Area, host: Host, catalogue: Catalogue) -> tuple[Finding, ...]:
     """Known trouble of what is installed. That of a JetPack's toolkit is bad: no update of the board mends it."""
-    if area is Area.DOCKER:
-        remedy = "docker_version changes it"
-        return tuple(Finding(area, Verdict.NOTE, str(one), remedy) for one in docker_advisories(host, catalogue))
-    if area is not Area.TOOLKIT:
-        return ()
-    remedy = 'set nvidia_toolkit_jetson = "upgrade", or upgrade JetPack' if host.jetson else "nvidia_toolkit_version"
-    verdict = Verdict.BAD if host.jetson else Verdict.NOTE
-    return tuple(Finding(area, verdict, str(one), remedy) for one in toolkit_advisories(host, catalogue))
+    if area is Area.DOCKER and (advisories := docker_advisories(host, catalogue)):
+        return (Finding(area, Verdict.NOTE, describe(advisories), "docker_version changes it"),)
+    if area is Area.TOOLKIT and (advisories := toolkit_advisories(host, catalogue)):
+        if host.jetson:
+            remedy = 'set nvidia_toolkit_jetson = "upgrade", or upgrade JetPack'
+            return (Finding(area, Verdict.BAD, describe(advisories), remedy),)
+        return (Finding(area, Verdict.NOTE, describe(advisories), "nvidia_toolkit_version changes it"),)
+    return ()
 
 
 def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:

@@ -113,7 +113,7 @@ def _plan_toolkit(
     plan = plan_toolkit(settings, host, catalogue, docker=docker)
     if reboot.due and not reboot.allowed:
         # Only of a driver that is loaded.
-        return replace(plan, cdi=False)
+        return replace(plan, cdi=False, stale_specs=())
     changes_driver = bool(driver.packages or driver.reload or reboot.due)
     return replace(plan, cdi=plan.cdi or (changes_driver and host.docker.cdi and bool(host.toolkit.cdi_specs)))
 

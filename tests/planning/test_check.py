@@ -196,6 +196,54 @@ def test_toolkit(state: Toolkit, verdict: Verdict, says: str) -> None:
     assert says in found.text
 
 
+def toolkit_of(version: str) -> Toolkit:
+    """A whole set of NVIDIA's packages."""
+    packages = tuple((name, version) for name, _ in TOOLKIT_PACKAGES)
+    return Toolkit(packages, "/usr/bin/nvidia-container-runtime", ())
+
+
+def test_known_trouble_is_noted_and_a_jetpacks_is_bad() -> None:
+    old = toolkit_of("1.17.4-1")
+    noted = [one for one in check(plan(BARE), replace(READY, toolkit=old), CATALOGUE) if one.area is Area.TOOLKIT]
+    assert [one.verdict for one in noted] == [BAD, Verdict.NOTE]  # the plan was for one without
+    assert "CVE-2025-23266" in noted[1].text
+    board = replace(JETSON, docker=DOCKER, toolkit=old)
+    kept = [one for one in check(plan(board), board, CATALOGUE) if one.area is Area.TOOLKIT]
+    assert [one.verdict for one in kept] == [GOOD, BAD]
+    assert "nvidia_toolkit_jetson" in kept[1].remedy
+    docker = replace(DOCKER, server_version="29.1.0")
+    noted = [one for one in check(plan(BARE), replace(READY, docker=docker), CATALOGUE) if one.area is Area.DOCKER]
+    assert [one.verdict for one in noted] == [GOOD, Verdict.NOTE]
+    assert "CVE-2026-34040" in noted[1].text
+
+
+@pytest.mark.parametrize(
+    ("before", "settings", "area", "says"),
+    [
+        (BARE, Settings(docker_version="28"), Area.DOCKER, "28 was planned, 29.4.3 runs"),
+        (READY, Settings(docker_users=("lab",)), Area.DOCKER, "not in the group docker: lab"),
+        (READY, Settings(nvidia_toolkit_version="1.20.0"), Area.TOOLKIT, "1.20.0 was planned, 1.19.1-1 is there"),
+        (READY, Settings(nvidia_toolkit="absent"), Area.TOOLKIT, "still installed: "),
+        (READY, Settings(nvidia_toolkit="absent"), Area.DAEMON, "not in force: no runtime=nvidia"),
+        (READY, Settings(docker_log_driver="local"), Area.DAEMON, "not in force: log-driver=local"),
+    ],
+)
+def test_what_was_planned_and_did_not_come_is_bad(before: Host, settings: Settings, area: Area, says: str) -> None:
+    found = finding(area, READY, make_plan(settings, before, CATALOGUE))
+    assert found.verdict is BAD
+    assert says in found.text
+
+
+def test_a_missing_or_foreign_cdi_specification_is_bad_where_docker_takes_cdi() -> None:
+    taking = replace(READY, docker=replace(DOCKER, cdi=True))
+    assert finding(Area.TOOLKIT, taking).verdict is BAD
+    for driver, verdict in (("570.133.20", BAD), ("580.95.05", GOOD)):
+        spec = CdiSpec("/var/run/cdi/nvidia.yaml", driver)
+        host = replace(taking, toolkit=replace(READY.toolkit, cdi_specs=(spec,)))
+        assert finding(Area.TOOLKIT, host).verdict is verdict
+    assert finding(Area.TOOLKIT, READY).verdict is GOOD
+
+
 @pytest.mark.parametrize(
     ("state", "verdict", "says"),
     [

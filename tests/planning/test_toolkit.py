@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning.advisories import toolkit_advisories
+from deploys.planning.advisories import describe, toolkit_advisories
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.docker import plan_docker
 from deploys.planning.records import DockerPlan, ToolkitPlan
@@ -248,10 +248,11 @@ def test_a_jetpacks_holes_are_told_with_its_name() -> None:
     host = with_toolkit(with_jetson(JETSON, l4t="36.4.4"), "1.16.2-1")
     assert host.jetson
     named = replace(host, jetson=replace(host.jetson, jetpack="6.2.1+b38"))
-    told = str(toolkit_advisories(named, CATALOGUE)[-1])
-    assert "1.16.2 of JetPack 6.2.1+b38 (L4T 36.4.4) has CVE-2026-24260" in told
-    assert told.endswith("fixed in 1.19.1")
-    assert "the JetPack of L4T 36.4.4" in str(toolkit_advisories(host, CATALOGUE)[-1])
+    told = describe(toolkit_advisories(named, CATALOGUE))
+    assert "1.16.2 of JetPack 6.2.1+b38 (L4T 36.4.4) has CVE-2024-0134 (" in told
+    assert "CVE-2026-24260" in told
+    assert told.endswith("; 1.19.1 has none of them")
+    assert "the JetPack of L4T 36.4.4" in describe(toolkit_advisories(host, CATALOGUE))
 
 
 @pytest.mark.parametrize("l4t", ["32.7.3", "35.4.1"])

@@ -11,7 +11,7 @@ PROOF_IMAGE = "docker.io/library/python:3.12-slim"
 # What the fleet's owner wishes for each kind of machine, beside what all get.
 WISHES: dict[str, dict[str, Any]] = {
     "server": {"reboot": "when-needed", "images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
-    "jetson": {"images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
+    "jetson": {"nvidia_toolkit_jetson": "upgrade", "images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
     "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
     "debian": {"images": []},
     "ubuntu": {"reboot": "when-needed", "images": []},
