@@ -1,4 +1,4 @@
-"""The driver's whole life on Enterprise Linux: dnf, rpm, module streams and version locks on a Debian stand-in."""
+"""Enterprise Linux: the driver's whole life, Docker and the toolkit, by dnf, streams and locks on a Debian stand-in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.harness import Controller, Machine, data_of, machine
 
-DEPLOY = "deploys/driver.py"
+DEPLOY, WHOLE = "deploys/driver.py", "deploys/gpu_host.py"
 LOCKS = "/etc/dnf/plugins/versionlock.list"
 COMPUTE = {
     "libnvidia-cfg",
@@ -19,6 +19,12 @@ COMPUTE = {
     "nvidia-kmod-common",
     "nvidia-modprobe",
     "nvidia-persistenced",
+}
+TOOLKIT = {
+    "libnvidia-container-tools",
+    "libnvidia-container1",
+    "nvidia-container-toolkit",
+    "nvidia-container-toolkit-base",
 }
 OPEN, PROPRIETARY = {"kmod-nvidia-open-dkms"}, {"kmod-nvidia-latest-dkms"}
 
@@ -129,3 +135,18 @@ def test_a_package_that_needs_the_old_driver_is_not_removed_for_the_new_one(
         assert run.is_three_part(rocky.name, "driver: other packages would be removed"), run.text
         assert "site-cuda" in run.said_of(rocky.name)
         assert rocky.sh(f"cat {LOCKS} /etc/dnf/modules.d/*; rpm -qa | sort") == state
+
+
+def test_docker_and_toolkit_are_installed_held_and_proved(rocky: Machine, controller: Controller) -> None:
+    """The whole deploy, by dnf from the vendors' repositories; Docker is started, which its packages do not."""
+    inventory = data_of(rocky)
+    first = controller.run(inventory, WHOLE, "-y")
+    assert (first.status, first.verdicts) == (0, {rocky.name: "good"}), first.text
+    assert first.table[rocky.name]["GPU proof"].startswith("ok")
+    assert {"docker-ce", "docker-ce-cli", "containerd.io", *TOOLKIT} <= locks(rocky)
+    assert rocky.does("systemctl is-enabled docker && docker info")
+    before = rocky.sh("rpm -qa | sort")
+    rocky.sh("dnf -y upgrade")
+    assert rocky.sh("rpm -qa | sort") == before
+    second = controller.run(inventory, WHOLE, "-y")
+    assert (second.status, second.counts, second.operations) == (0, {rocky.name: 1}, []), second.text

@@ -61,16 +61,18 @@ def test_first_run_ends_in_good_and_bad(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("name", "platform", "driver", "docker"),
     [
-        ("t-server", "x86_64", r"(580\.[0-9.]+)/\1", "26.1"),
-        ("t-jetson", "jetson", r"L4T 36\.4\.7", "20.10"),
-        ("t-wsl", "wsl2", r"Windows'", "20.10"),
+        # The newest that the simulated repository has: Debian unstable's, which was 28.5.2 when this was written.
+        ("t-server", "x86_64", r"(580\.[0-9.]+)/\1", r"(2[89]|[3-9]\d)\."),
+        ("t-jetson", "jetson", r"L4T 36\.4\.7", r"20\.10\."),
+        ("t-wsl", "wsl2", r"Windows'", r"20\.10\."),
     ],
 )
 def test_table_tells_what_is_there(fleet: Fleet, name: str, platform: str, driver: str, docker: str) -> None:
     """The row of each good host."""
     row = fleet.first.table[name]
     assert re.fullmatch(driver, row["driver loaded/on disk"])
-    assert (row["platform"], row["Docker"][: len(docker)], row["reboot due"]) == (platform, docker, "no")
+    assert re.match(docker, row["Docker"])
+    assert (row["platform"], row["reboot due"]) == (platform, "no")
     assert row["GPU proof"].startswith("ok (runtime")
 
 

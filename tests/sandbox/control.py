@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from tests.sandbox import engine, vendors
-from tests.sandbox.base_image import SUITES, build_base_image
+from tests.sandbox.base_image import NEWER_SUITE, SUITES, build_base_image, download_newer_engine
 from tests.sandbox.engine import LABEL
 from tests.sandbox.gpu_stub import build_stubs
 from tests.sandbox.host_images import KINDS, Kind, build_host_image, image_of
@@ -142,7 +142,10 @@ def _build_everything(inputs: str, say: Say) -> None:
     mirror = find_mirror()
     say("building images and repositories: a minute or two")
     with ThreadPoolExecutor(max_workers=2) as workers:
+        newer = workers.submit(download_newer_engine, mirror, FOLDER)
         built = list(workers.map(lambda suite: build_base_image(suite, mirror, FOLDER), SUITES))
+        if not newer.result():
+            say(f"Docker: Debian 13's own engine alone (the mirror has none in {NEWER_SUITE} that runs there)")
         say(f"base images: {', '.join(SUITES)} {'built' if any(built) else 'reused'}")
         for kind in ALWAYS:
             build_stubs(FOLDER / "libcuda" / kind.name, kind.device)

@@ -8,22 +8,24 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.sandbox.base_image import NEWER_SUITE
 from tests.sandbox.engine import run
 from tests.sandbox.repository import MAINTAINER, Package, build_package, pack
 
 PLUGIN = Path(__file__).parent / "files/packages/docker-plugin"
 BUILDX, COMPOSE = "0.29.1", "2.40.3"
-RENAMED = {"containerd": "containerd.io", "runc": "containerd.io", "docker-cli": "docker-ce-cli"}
+# Debian 13's package tini has the static program as well, which unstable has in a package of its own.
+RENAMED = {"containerd": "containerd.io", "runc": "containerd.io", "docker-cli": "docker-ce-cli", "tini-static": "tini"}
 
 
 @dataclass(frozen=True)
 class Release:
-    """A suite of Docker's repository, and the Debian suite whose engine is offered there."""
+    """A suite of Docker's repository, and the Debian suites whose engines are offered there."""
 
     distribution: str  # debian, ubuntu
     suite: str  # trixie
     number: str  # 13
-    debian_suite: str
+    debian_suites: tuple[str, ...]
 
     def version(self, upstream: str, *, epoch: str = "") -> str:
         """A version as Docker writes it: 5:26.1.5-1~debian.13~trixie."""
@@ -31,18 +33,38 @@ class Release:
 
 
 RELEASES = (
-    Release("debian", "trixie", "13", "trixie"),
-    Release("debian", "bookworm", "12", "bookworm"),
-    Release("ubuntu", "jammy", "22.04", "bookworm"),
-    Release("ubuntu", "noble", "24.04", "bookworm"),
+    Release("debian", "trixie", "13", ("trixie", NEWER_SUITE)),
+    Release("debian", "bookworm", "12", ("bookworm",)),
+    Release("ubuntu", "jammy", "22.04", ("bookworm",)),
+    Release("ubuntu", "noble", "24.04", ("bookworm",)),
 )
 
 
-def build_docker_packages(release: Release, debs: Path, folder: Path) -> list[Path]:
-    """Build the five packages of ``release`` into ``folder`` out of Debian's own in ``debs``."""
+@dataclass(frozen=True)
+class Part:
+    """An unpacked package of Debian's that becomes one of Docker's."""
+
+    name: str
+    tree: Path
+    upstream: str  # version
+    epoch: str
+    relations: dict[str, str]
+
+
+def build_engine(suite: str, debs: Path, folder: Path) -> dict[Release, list[Path]]:
+    """Build the engine of a Debian suite, which is in ``debs``, below ``folder`` for all releases that offer it."""
     with tempfile.TemporaryDirectory(prefix="gpu-sandbox-docker-") as name:
-        work = Path(name)
-        built = [*_repack_engine(release, debs, work, folder), _repack_containerd(release, debs, work, folder)]
+        parts = (*_unpack_engine(debs, Path(name)), _unpack_containerd(debs, Path(name)))
+        return {
+            release: [_pack(part, release, folder / release.suite) for part in parts]
+            for release in RELEASES
+            if suite in release.debian_suites
+        }
+
+
+def build_plugins(release: Release, folder: Path) -> list[Path]:
+    """Build the plugins of the client below ``folder`` for ``release``."""
+    built = []
     for plugin, version in (("buildx", BUILDX), ("compose", COMPOSE)):
         program = PLUGIN.read_text().replace("@VERSION@", version).replace("@NAME@", plugin)
         path = f"/usr/libexec/docker/cli-plugins/docker-{plugin}"
@@ -52,58 +74,64 @@ def build_docker_packages(release: Release, debs: Path, folder: Path) -> list[Pa
             f"Docker's {plugin} plugin",
             programs={path: program.encode()},
         )
-        built.append(build_package(package, folder))
+        built.append(build_package(package, folder / release.suite))
     return built
 
 
-def _repack_engine(release: Release, debs: Path, work: Path, folder: Path) -> list[Path]:
+def _unpack_engine(debs: Path, work: Path) -> tuple[Part, Part]:
     """docker-ce and docker-ce-cli out of docker.io, and docker-cli where Debian has that apart."""
     engine, client = work / "docker-ce", work / "docker-ce-cli"
-    source = _unpack(debs, "docker.io", engine)
-    version = release.version(engine_version(source["Version"]), epoch="5:")
+    source = unpack(debs, "docker.io", engine)
+    upstream = engine_version(source["Version"])
     if list(debs.glob("docker-cli_*.deb")):
-        client_source = _unpack(debs, "docker-cli", client)
+        client_source = unpack(debs, "docker-cli", client)
     else:
         client_source = {"Depends": "libc6"}
         (client / "DEBIAN").mkdir(parents=True)
         (client / "usr/bin").mkdir(parents=True)
         shutil.move(engine / "usr/bin/docker", client / "usr/bin/docker")
-    conflicts = {"Conflicts": "docker.io, docker-cli", "Replaces": "docker.io, docker-cli"}
+    # Debian's package leaves a running daemon alone when it is upgraded; Docker's own starts it anew.
+    postinst = engine / "DEBIAN/postinst"
+    anew = 'deb-systemd-invoke "$([ -n "${2-}" ] && echo restart || echo start)" '
+    postinst.write_text(postinst.read_text().replace("deb-systemd-invoke start ", anew))
+    conflicts = dict.fromkeys(("Conflicts", "Replaces"), "docker.io, docker-cli")
     needs = f"{with_docker_names(source['Depends'])}, docker-ce-cli, containerd.io, iptables"
     client_needs = with_docker_names(client_source["Depends"])
-    return [
-        _pack(engine, "docker-ce", version, {"Depends": needs, **conflicts}, folder),
-        _pack(client, "docker-ce-cli", version, {"Depends": client_needs, **conflicts}, folder),
-    ]
+    return (
+        Part("docker-ce", engine, upstream, "5:", {"Depends": needs, **conflicts}),
+        Part("docker-ce-cli", client, upstream, "5:", {"Depends": client_needs, **conflicts}),
+    )
 
 
-def _repack_containerd(release: Release, debs: Path, work: Path, folder: Path) -> Path:
+def _unpack_containerd(debs: Path, work: Path) -> Part:
     """containerd.io, which has runc inside, out of containerd and runc."""
     tree = work / "containerd.io"
-    runc = _unpack(debs, "runc", tree)
-    shutil.rmtree(tree / "DEBIAN")
-    source = _unpack(debs, "containerd", tree)
+    runc = unpack(debs, "runc", tree)
+    source = unpack(debs, "containerd", tree)
     needs = f"{with_docker_names(source['Depends'])}, {with_docker_names(runc['Depends'])}".strip(", ")
-    relations = {"Depends": needs, "Conflicts": "containerd, runc", "Replaces": "containerd, runc"}
-    return _pack(tree, "containerd.io", release.version(engine_version(source["Version"])), relations, folder)
+    relations = {"Depends": needs, **dict.fromkeys(("Provides", "Conflicts", "Replaces"), "containerd, runc")}
+    return Part("containerd.io", tree, engine_version(source["Version"]), "", relations)
 
 
-def _unpack(debs: Path, name: str, tree: Path) -> dict[str, str]:
-    """Unpack Debian's package ``name`` with its maintainer scripts over ``tree``; return its control fields."""
+def unpack(debs: Path, name: str, tree: Path) -> dict[str, str]:
+    """Unpack Debian's package ``name`` over ``tree``, its scripts in place of another's; return its control fields."""
     deb = next(debs.glob(f"{name}_*.deb"))
+    shutil.rmtree(tree / "DEBIAN", ignore_errors=True)
     tree.mkdir(exist_ok=True)
     run("dpkg-deb", "--raw-extract", str(deb), str(tree))
     return dict(re.findall(r"^(\w[\w-]*): (.*)$", (tree / "DEBIAN/control").read_text(), re.M))
 
 
-def _pack(tree: Path, name: str, version: str, relations: dict[str, str], folder: Path) -> Path:
-    """Give ``tree`` its new name and pack it. ``all``: the Jetson asks for arm64 and has an amd64 userland."""
-    (tree / "DEBIAN/md5sums").unlink(missing_ok=True)
-    fields = {"Package": name, "Version": version, "Architecture": "all", "Maintainer": MAINTAINER, **relations}
-    text = "".join(f"{field}: {value}\n" for field, value in fields.items())
+def _pack(part: Part, release: Release, folder: Path) -> Path:
+    """Pack ``part`` under its new name. ``all``: the Jetson asks for arm64 and has an amd64 userland."""
+    version = release.version(part.upstream, epoch=part.epoch)
+    (part.tree / "DEBIAN/md5sums").unlink(missing_ok=True)
+    shutil.rmtree(part.tree / "usr/share/man", ignore_errors=True)  # some have moved from one package to the other
+    fields = {"Package": part.name, "Version": version, "Architecture": "all", "Maintainer": MAINTAINER}
+    text = "".join(f"{field}: {value}\n" for field, value in {**fields, **part.relations}.items())
     summary = "Debian's own engine under Docker's package name\n Stand-in of the GPU sandbox.\n"
-    (tree / "DEBIAN/control").write_text(f"{text}Description: {summary}")
-    return pack(tree, folder, f"{name}_{version}_all")
+    (part.tree / "DEBIAN/control").write_text(f"{text}Description: {summary}")
+    return pack(part.tree, folder, f"{part.name}_{version}_all")
 
 
 def engine_version(version: str) -> str:

@@ -1,4 +1,4 @@
-"""Hosts of Enterprise Linux, made at their first start: Debian's dnf and rpm, stand-in packages, NVIDIA's repository.
+"""Hosts of Enterprise Linux, made at their first start: Debian's dnf and rpm, stand-in packages, vendors' repositories.
 
 ``up`` does without: its fleet has no such host. Such a host is dnf on a Debian stand-in: what dnf, rpm, versionlock and
 module streams do is real; the C library, SELinux, dracut, grubby (they only say how they were called), the boot loader,
@@ -11,23 +11,28 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from tests.sandbox.base_image import base_image
+from tests.sandbox.base_image import NEWER_SUITE, base_image, has_engine
 from tests.sandbox.engine import LABEL, commit_image, label_of
 from tests.sandbox.gpu_stub import build_stubs
 from tests.sandbox.host_images import Kind, build_host_image, image_of
 from tests.sandbox.keys import Keyring
+from tests.sandbox.rpm_containers import docker_rpms, toolkit_rpms
 from tests.sandbox.rpm_repository import RpmFolder, build_folders
 from tests.sandbox.rpm_standins import (
     RELEASES,
     UPSTREAM_VERSIONS,
+    Release,
     driver_packages,
     driver_streams,
     system_repositories,
 )
 from tests.sandbox.state import FOLDER, State
+from tests.sandbox.toolkit_standins import TOOLKIT_VERSIONS
+from tests.sandbox.vendors import DOCKER_RPM_FOLDER, KEYS, TOOLKIT_FOLDER
 from tests.sandbox.vendors import IMAGE as VENDORS_IMAGE
 
-PACKAGES = ("dnf", "dnf-plugins-core", "rpm", "createrepo-c", "curl", "gpg", "gpg-agent")
+# The last two are Docker's needs, for which Enterprise Linux' packages are there in name.
+PACKAGES = ("dnf", "dnf-plugins-core", "rpm", "createrepo-c", "curl", "gpg", "gpg-agent", "iptables", "nftables")
 DRIVER_FOLDER = "developer.download.nvidia.com/compute/cuda/repos/rhel{major}/x86_64"
 KEY_FILES = {"9": "D42D0685.pub", "10": "CDF6BA43.pub"}
 
@@ -65,8 +70,24 @@ def _ensure_base() -> None:
     commit_image(base_image("dnf"), base=base_image("trixie"), context=context, script=script, labels=labels)
 
 
+def _containers(release: Release, keyring: Keyring) -> list[RpmFolder]:
+    """Docker's repository, whose index is not signed, and the toolkit's, whose packages are not checked."""
+    debs = next(FOLDER / "debs" / suite for suite in (NEWER_SUITE, "trixie") if has_engine(FOLDER / "debs" / suite))
+    docker_key, toolkit_key = (keyring.load_secret(FOLDER / KEYS / f"{name}.asc") for name in ("docker-rpm", "toolkit"))
+    docker = f"vendors/www/{DOCKER_RPM_FOLDER}/{release.major}/x86_64/stable"
+    toolkit = f"vendors/www/{TOOLKIT_FOLDER}/stable/rpm/x86_64"
+    versions = tuple(package for version in TOOLKIT_VERSIONS for package in toolkit_rpms(version))
+    return [
+        RpmFolder(docker, release.tag, tuple(docker_rpms(debs)), docker_key, signed=("packages",)),
+        RpmFolder(toolkit, release.tag, versions, toolkit_key, signed=("index",)),
+    ]
+
+
 def _build_repositories(kind: Kind, www: Path) -> str:
-    """The distribution's repositories into FOLDER/rpm/KIND, NVIDIA's into ``www``; return its key's fingerprint."""
+    """The distribution's repositories into FOLDER/rpm/KIND, the vendors' beside ``www``, which is NVIDIA's driver's.
+
+    Returns the fingerprint of the driver's key.
+    """
     release = RELEASES[kind.name]
     with Keyring() as keyring:
         key = keyring.make_key(f"cudatools for el{release.major} (simulated) <cudatools@localhost>")
@@ -79,6 +100,6 @@ def _build_repositories(kind: Kind, www: Path) -> str:
         packages = tuple(one for version in UPSTREAM_VERSIONS for one in driver_packages(version, *libraries))
         modules = driver_streams(packages, release.tag) if release.modular else ""
         nvidia = RpmFolder(str(www.relative_to(FOLDER)), release.tag, packages, key, modules)
-        build_folders([*own, nvidia], base_image("dnf"), keyring, FOLDER)
+        build_folders([*own, nvidia, *_containers(release, keyring)], base_image("dnf"), keyring, FOLDER)
     (www / KEY_FILES[release.major]).write_text(key.armoured)
     return key.fingerprint

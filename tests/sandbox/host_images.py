@@ -14,6 +14,7 @@ from tests.sandbox.repository import build_package, packages_index
 from tests.sandbox.rpm_standins import RELEASES, system_repository_files
 from tests.sandbox.standins import jetson_packages, kernel_packages, template
 from tests.sandbox.state import FOLDER, SSH_KEY
+from tests.sandbox.toolkit_standins import JETPACK_TOOLKIT_VERSION, toolkit_packages
 from tests.sandbox.vendors import IMAGE as VENDORS_IMAGE
 from tests.sandbox.vendors import JETSON_FOLDER
 
@@ -102,7 +103,7 @@ def _add_packages(kind: Kind, context: Path) -> None:
         (context / "rocky.repo").write_bytes(system_repository_files())
     if kind.name == "jetson":
         libcuda = (FOLDER / "libcuda/jetson/libcuda-0.so").read_bytes()
-        for package in jetson_packages(libcuda):
+        for package in (*jetson_packages(libcuda), *toolkit_packages(JETPACK_TOOLKIT_VERSION)):
             build_package(package, context / "jetson-packages")
         key = FOLDER / "vendors/www" / JETSON_FOLDER / "jetson-ota-public.asc"
         shutil.copyfile(key, context / "jetson-ota-public.asc")

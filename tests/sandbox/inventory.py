@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.sandbox.rpm_standins import RELEASES
 from tests.sandbox.state import CHECKOUT, RunningHost, State
 
 FLEET = ("server", "jetson", "wsl")  # each is the name of a host and of its kind
@@ -28,7 +29,7 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
         "ssh_user": host.user,
         "ssh_key": str(CHECKOUT / state.ssh_key),
         "ssh_known_hosts_file": str(CHECKOUT / state.known_hosts),
-        "docker_key_fingerprint": state.fingerprints["docker"],
+        "docker_key_fingerprint": state.fingerprints["docker-rpm" if host.kind in RELEASES else "docker"],
         "nvidia_toolkit_key_fingerprint": state.fingerprints["toolkit"],
         "nvidia_driver_key_fingerprint": state.fingerprints.get(f"driver-{host.kind}", state.fingerprints["driver"]),
         "images": [f"{reference}@{state.images[reference]}" for reference in WISHES[host.kind]["images"]],

@@ -83,6 +83,18 @@ class Keyring:
         fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
         return SigningKey(fingerprint, self._gpg("--armor", "--export", fingerprint))
 
+    def save_secret(self, key: SigningKey, path: Path) -> None:
+        """Keep the secret key, for what is signed later with the same one."""
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self.export_secret(key))
+
+    def load_secret(self, path: Path) -> SigningKey:
+        """A key that was saved."""
+        self._gpg("--import", str(path))
+        listing = self._gpg("--with-colons", "--show-keys", str(path))
+        fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
+        return SigningKey(fingerprint, self._gpg("--armor", "--export", fingerprint))
+
     def export_secret(self, key: SigningKey) -> str:
         """The ASCII-armoured secret key, for a signer that is not gpg on this machine."""
         return self._gpg("--armor", "--export-secret-keys", key.fingerprint)

@@ -40,9 +40,9 @@ class Mirror:
     archives: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...]
 
-    def source_lines(self, suite: str) -> list[str]:
-        """One-line apt sources of ``suite``."""
-        return [f"deb {uri} {suite}{suffix} main" for uri, suffix in self.archives]
+    def source_lines(self, suite: str, *, updates: bool = True) -> list[str]:
+        """One-line apt sources of ``suite``, with those of its updates or without."""
+        return [f"deb {uri} {suite}{suffix} main" for uri, suffix in self.archives if updates or not suffix]
 
 
 def check_machine() -> None:

@@ -91,13 +91,17 @@ def module_metadata(name: str, default: str, streams: Mapping[str, Iterable[str]
 
 @dataclass(frozen=True)
 class RpmFolder:
-    """A repository to build: where below the result, what is in it, its distribution's tag (".el9"), its modules."""
+    """A repository to build: where below the result, what is in it, its distribution's tag (".el9"), its modules.
+
+    ``signed`` is what ``key`` signs: the packages, the index, or both.
+    """
 
     path: str
     tag: str
     packages: tuple[Rpm, ...]
     key: SigningKey | None = None  # None: nothing is signed
     modules: str = ""
+    signed: tuple[str, ...] = ("packages", "index")
 
 
 def build_folders(folders: Iterable[RpmFolder], image: str, keyring: Keyring, result: Path) -> None:
@@ -142,6 +146,8 @@ def _write_inputs(place: Path, folder: RpmFolder, keyring: Keyring) -> None:
     if folder.modules:
         (place / "modules.yaml").write_text(folder.modules)
     if folder.key:
+        for what in folder.signed:
+            (place / f"sign-{what}").touch()
         (place / "key").write_text(folder.key.fingerprint)
         (place / "secret.asc").write_text(keyring.export_secret(folder.key))
         (place / "public.asc").write_text(folder.key.armoured)

@@ -17,6 +17,8 @@ TEMPLATES = Path(__file__).parent / "files/rpm"
 UPSTREAM_VERSIONS = tuple(version.split("-")[0] for version in DRIVER_VERSIONS)
 LIBRARIES = "/usr/lib64"
 PRESET = b"".join(b"enable nvidia-%s.service\n" % name for name in (b"persistenced", b"fabricmanager", b"imex"))
+BASEOS = ("curl", "gnupg2", "ca-certificates", "kmod", "openssh-server", "systemd", "tar", "xz", "libseccomp")
+APPSTREAM = ("gcc", "make", "elfutils-libelf-devel", "xauth", "container-selinux", "iptables-nft", "nftables")
 OPEN, PROPRIETARY = "kmod-nvidia-open-dkms", "kmod-nvidia-latest-dkms"
 
 
@@ -68,7 +70,7 @@ def base_packages(release: Release) -> list[Rpm]:
             f"Provides: system-release = {release.version}",
             f"Provides: system-release(releasever) = {release.major}",
         ),
-        *(_present(name, "1") for name in ("curl", "gnupg2", "ca-certificates", "kmod", "openssh-server", "systemd")),
+        *(_present(name, "1") for name in BASEOS),
         _present("linux-firmware", "20250513"),
         Rpm(
             "kernel-core",
@@ -141,7 +143,7 @@ def system_repositories(release: Release) -> dict[str, tuple[Rpm, ...]]:
     )
     return {
         "baseos": (*base_packages(release), versionlock),
-        "appstream": (*kernel, *(_present(name, "1") for name in ("gcc", "make", "elfutils-libelf-devel", "xauth"))),
+        "appstream": (*kernel, *(_present(name, "1") for name in APPSTREAM)),
         "extras": (epel,),
         "epel": (
             Rpm(

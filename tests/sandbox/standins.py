@@ -10,8 +10,6 @@ from tests.sandbox.repository import Package
 
 TEMPLATES = Path(__file__).parent / "files/packages"
 SERVER_KERNEL = "6.12.57+deb13-amd64"
-TOOLKIT_VERSION = "1.20.0-1"
-JETPACK_TOOLKIT_VERSION = "1.16.2-1"
 DRIVER_VERSIONS = ("580.95.05-1", "580.178.04-1", "595.91.07-1")
 L4T_VERSION = "36.4.7-20250918154033"
 AMD64_LIBRARIES = "/usr/lib/x86_64-linux-gnu"
@@ -30,52 +28,6 @@ def template(name: str | Path, values: Mapping[str, str] = MappingProxyType({}))
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text.encode()
-
-
-def toolkit_packages(version: str) -> list[Package]:
-    """The four packages of NVIDIA Container Toolkit, tied together by version as the real ones are."""
-    upstream = version.split("-")[0]
-
-    def program(name: str) -> dict[str, bytes]:
-        return {f"/usr/bin/{name}": template(name, {"VERSION": upstream})}
-
-    def needs(*names: str) -> dict[str, str]:
-        return {"Depends": ", ".join(f"{name} (= {version})" for name in names)}
-
-    base = "nvidia-container-toolkit-base"
-    return [
-        Package(
-            "libnvidia-container1",
-            version,
-            "NVIDIA container runtime library",
-            files={"/usr/share/doc/libnvidia-container1/simulated": b"no library in this stand-in\n"},
-        ),
-        Package(
-            "libnvidia-container-tools",
-            version,
-            "NVIDIA container runtime library, command-line tools",
-            relations=needs("libnvidia-container1"),
-            programs=program("nvidia-container-cli"),
-        ),
-        Package(
-            base,
-            version,
-            "NVIDIA Container Toolkit, base",
-            files={"/usr/lib/nvidia-container-toolkit/gpu-files": template("gpu-files")},
-            programs={
-                **program("nvidia-container-runtime"),
-                **program("nvidia-ctk"),
-                **program("nvidia-cdi-hook"),
-            },
-        ),
-        Package(
-            "nvidia-container-toolkit",
-            version,
-            "NVIDIA Container Toolkit",
-            relations=needs(base, "libnvidia-container-tools"),
-            programs=program("nvidia-container-runtime-hook"),
-        ),
-    ]
 
 
 def driver_packages(version: str, libcuda: bytes, empty_library: bytes) -> list[Package]:
@@ -252,7 +204,7 @@ def initramfs_generator() -> Package:
 
 
 def jetson_packages(libcuda: bytes) -> list[Package]:
-    """What L4T r36.4.7 with JetPack 6.2.1 has installed, and its toolkit. Versions as real packages write them."""
+    """What L4T r36.4.7 with JetPack 6.2.1 has installed. Versions as real packages write them."""
     libraries = {f"{TEGRA_LIBRARIES}/libcuda.so.1.1": libcuda}
     links = {f"{TEGRA_LIBRARIES}/libcuda.so.1": "libcuda.so.1.1", f"{TEGRA_LIBRARIES}/libcuda.so": "libcuda.so.1.1"}
     plain = ("core", "init", "tools", "firmware", "3d-core", "bootloader", "multimedia")
@@ -261,5 +213,4 @@ def jetson_packages(libcuda: bytes) -> list[Package]:
         Package("nvidia-l4t-kernel", f"5.15.148-tegra-{L4T_VERSION}", "NVIDIA L4T kernel"),
         Package("nvidia-l4t-cuda", L4T_VERSION, "NVIDIA L4T CUDA driver", files=libraries, links=links),
         Package("nvidia-jetpack", "6.2.1+b38", "NVIDIA JetPack"),
-        *toolkit_packages(JETPACK_TOOLKIT_VERSION),
     ]

@@ -9,6 +9,7 @@ import pytest
 from tests.sandbox.enterprise_linux import KEY_FILES
 from tests.sandbox.host_images import KINDS
 from tests.sandbox.inventory import FLEET, WISHES
+from tests.sandbox.rpm_containers import PRESET, toolkit_rpms
 from tests.sandbox.rpm_repository import Rpm, batches_of, module_metadata, spec_of
 from tests.sandbox.rpm_standins import (
     OPEN,
@@ -91,3 +92,20 @@ def test_hosts_of_enterprise_linux_are_not_started_by_up() -> None:
     assert not on_demand.intersection(FLEET)
     assert on_demand <= set(WISHES)
     assert {release.major for release in RELEASES.values()} == set(KEY_FILES)
+
+
+@pytest.mark.parametrize(("version", "tools"), [("1.20.0-1", "= 1.20.0-1"), ("1.17.8-1", ">= 1.17.8-1")])
+def test_toolkits_rpms_need_each_other_as_its_debs_do(version: str, tools: str) -> None:
+    packages = {one.name: one for one in toolkit_rpms(version)}
+    assert packages["nvidia-container-toolkit"].relations == (
+        f"Requires: libnvidia-container-tools {tools}",
+        f"Requires: nvidia-container-toolkit-base = {version}",
+    )
+    assert {one.nevra(".el9").rsplit("-", 1)[1] for one in packages.values()} == {"1.x86_64"}
+
+
+@pytest.mark.parametrize(("version", "expected"), [("1.20.0-1", True), ("1.17.8-1", False)])
+def test_toolkits_units_are_enabled_by_a_preset(version: str, expected: bool) -> None:
+    base = next(one for one in toolkit_rpms(version) if one.name.endswith("-base"))
+    assert (PRESET in base.files) is expected
+    assert ("posttrans" in base.scripts) is expected

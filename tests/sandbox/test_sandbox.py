@@ -14,8 +14,9 @@ from tests.sandbox.inventory import FLEET, WISHES, fleet_of
 from tests.sandbox.machine import Mirror
 from tests.sandbox.network import parse_routes
 from tests.sandbox.registry_images import IMAGES
-from tests.sandbox.standins import TOOLKIT_VERSION, driver_packages, toolkit_packages
+from tests.sandbox.standins import driver_packages
 from tests.sandbox.state import RunningHost, State
+from tests.sandbox.toolkit_standins import REFRESH_SETTINGS, REFRESH_UNITS, toolkit_packages
 
 FILES = Path(__file__).parent / "files"
 
@@ -34,13 +35,25 @@ def test_docker_versions_have_dockers_form() -> None:
 
 def test_dependencies_get_dockers_names_once_and_keep_versions_of_others() -> None:
     assert with_docker_names("adduser, containerd (>= 1.4~), runc, libc6 (>= 2.34)") == "adduser, libc6 (>= 2.34)"
+    assert with_docker_names("docker-cli, tini-static") == "docker-ce-cli, tini"
 
 
-def test_toolkit_packages_need_each_other_in_exactly_their_version() -> None:
-    packages = {package.name: package for package in toolkit_packages(TOOLKIT_VERSION)}
+@pytest.mark.parametrize(
+    ("version", "tools"), [("1.20.0-1", "= 1.20.0-1"), ("1.18.0-1", "= 1.18.0-1"), ("1.17.8-1", ">= 1.17.8-1")]
+)
+def test_toolkit_packages_need_each_other_in_exactly_their_version_from_1_18_on(version: str, tools: str) -> None:
+    packages = {package.name: package for package in toolkit_packages(version)}
     assert len(packages) == 4
     needs = packages["nvidia-container-toolkit"].relations["Depends"]
-    assert needs == "nvidia-container-toolkit-base (= 1.20.0-1), libnvidia-container-tools (= 1.20.0-1)"
+    assert needs == f"nvidia-container-toolkit-base (= {version}), libnvidia-container-tools ({tools})"
+
+
+@pytest.mark.parametrize(("version", "expected"), [("1.16.2-1", False), ("1.17.8-1", False), ("1.19.1-1", True)])
+def test_toolkit_refreshes_cdi_specifications_by_itself_from_1_18_on(version: str, expected: bool) -> None:
+    base = next(package for package in toolkit_packages(version) if package.name.endswith("-base"))
+    units = {path.rsplit("/", 1)[1] for path in base.files if path.startswith("/usr/lib/systemd/system/")}
+    assert units == (set(REFRESH_UNITS) if expected else set())
+    assert base.conffiles == ((REFRESH_SETTINGS,) if expected else ())
 
 
 @pytest.mark.parametrize(("release", "pin"), [("580", "580.*"), ("580.178.04", "580.178.04-*")])
@@ -59,6 +72,7 @@ def test_source_lines_keep_the_suffix_of_each_archive() -> None:
         "deb http://mirror.example/debian trixie main",
         "deb http://mirror.example/security trixie-security main",
     ]
+    assert mirror.source_lines("unstable", updates=False) == ["deb http://mirror.example/debian unstable main"]
 
 
 def test_routes_are_read_without_the_default_route() -> None:

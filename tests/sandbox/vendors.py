@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox.base_image import base_image
-from tests.sandbox.docker_packages import RELEASES, Release, build_docker_packages
+from tests.sandbox.base_image import NEWER_SUITE, SUITES, base_image, has_engine
+from tests.sandbox.docker_packages import RELEASES, build_engine, build_plugins
 from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, does_exist, remove_container, wait_until
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.keys import Keyring
 from tests.sandbox.registry_images import push_images
 from tests.sandbox.repository import Suite, build_package, write_flat, write_suite
-from tests.sandbox.standins import DRIVER_VERSIONS, TOOLKIT_VERSION, driver_packages, toolkit_packages
+from tests.sandbox.standins import DRIVER_VERSIONS, driver_packages
+from tests.sandbox.toolkit_standins import TOOLKIT_VERSIONS, nvidia_docker, toolkit_packages
 
 NAMES = (
     "download.docker.com",
@@ -32,6 +33,8 @@ FAULTS = ("404", "429", "wrong-signature", "slow", "cut")
 CONTAINER = f"{PREFIX}-vendors"
 IMAGE = f"{PREFIX}-image:vendors"
 TEMPLATES = Path(__file__).parent / "files/vendors"
+KEYS = "keys"  # of what is signed again later
+DOCKER_RPM_FOLDER = "download.docker.com/linux/rhel"
 TOOLKIT_FOLDER = "nvidia.github.io/libnvidia-container"
 DRIVER_FOLDER = "developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64"
 JETSON_FOLDER = "repo.download.nvidia.com/jetson"
@@ -44,6 +47,7 @@ def build_repositories(folder: Path) -> dict[str, str]:
     with Keyring() as keyring:
         fingerprints = {
             "docker": _build_docker(folder, www, keyring),
+            "docker-rpm": _make_docker_rpm_key(folder, www, keyring),
             "toolkit": _build_toolkit(folder, www, keyring),
             "driver": _build_driver(folder, www, keyring),
             "jetson": _build_jetson(www, keyring),
@@ -56,23 +60,37 @@ def _build_docker(folder: Path, www: Path, keyring: Keyring) -> str:
     """https://download.docker.com/linux/{debian,ubuntu}: a pool, a suite for each release, the key as "gpg"."""
     key = keyring.make_key("Docker Release (simulated) <docker@localhost>")
 
-    def build(release: Release) -> list[Path]:
-        debs = folder / "debs" / release.debian_suite
-        return build_docker_packages(release, debs, folder / "packages" / release.suite)
-
+    suites = [suite for suite in (*SUITES, NEWER_SUITE) if has_engine(folder / "debs" / suite)]
     with ThreadPoolExecutor(max_workers=2) as workers:
-        packages = list(workers.map(build, RELEASES))
-    for release, built in zip(RELEASES, packages, strict=True):
+        engines = list(
+            workers.map(lambda suite: build_engine(suite, folder / "debs" / suite, folder / "packages"), suites)
+        )
+    for release in RELEASES:
+        built = [path for engine in engines for path in engine.get(release, ())]
         root = www / "download.docker.com/linux" / release.distribution
-        write_suite(root, Suite(release.suite, "stable", ("amd64", "arm64"), "Docker"), built, keyring, key)
+        packages = [*built, *build_plugins(release, folder / "packages")]
+        write_suite(root, Suite(release.suite, "stable", ("amd64", "arm64"), "Docker"), packages, keyring, key)
         (root / "gpg").write_text(key.armoured)
+    return key.fingerprint
+
+
+def _make_docker_rpm_key(folder: Path, www: Path, keyring: Keyring) -> str:
+    """Docker's other key, of its rpm packages. They are built with the first host that asks for them."""
+    key = keyring.make_key("Docker Release (CE rpm) (simulated) <docker@localhost>")
+    keyring.save_secret(key, folder / KEYS / "docker-rpm.asc")
+    root = www / DOCKER_RPM_FOLDER
+    root.mkdir(parents=True)
+    (root / "gpg").write_text(key.armoured)
+    root.with_name("centos").symlink_to(root.name)
     return key.fingerprint
 
 
 def _build_toolkit(folder: Path, www: Path, keyring: Keyring) -> str:
     """https://nvidia.github.io/libnvidia-container: flat repositories stable/deb/{amd64,arm64}, key "gpgkey"."""
     key = keyring.make_key("NVIDIA toolkit (simulated) <toolkit@localhost>")
-    packages = [build_package(package, folder / "packages/toolkit") for package in toolkit_packages(TOOLKIT_VERSION)]
+    keyring.save_secret(key, folder / KEYS / "toolkit.asc")
+    offered = [package for version in TOOLKIT_VERSIONS for package in toolkit_packages(version)]
+    packages = [build_package(package, folder / "packages/toolkit") for package in (*offered, nvidia_docker())]
     for architecture in ("amd64", "arm64"):
         root = www / TOOLKIT_FOLDER / "stable/deb" / architecture
         write_flat(root, "https://nvidia.github.io/libnvidia-container", packages, keyring, key)
@@ -153,8 +171,11 @@ def fill_registry(folder: Path, address: str) -> dict[str, str]:
     return push_images(f"{address}:5000", layers)
 
 
-def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None) -> None:
-    """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` ends it (no vendor: for all)."""
+def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None, client: str = "") -> None:
+    """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` ends it (no vendor: for all).
+
+    With an address as ``client`` it does so towards that host alone.
+    """
     if (fault is not None and fault not in FAULTS) or (vendor is not None and vendor not in VENDORS):
         raise SandboxError(
             "no such fault", seen=f"{fault} {vendor}", remedy=f"one of {FAULTS} and one of {VENDORS}, or clear"
@@ -162,8 +183,9 @@ def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None) -> 
     path = folder / "vendors/faults.json"
     faults: dict[str, str] = json.loads(path.read_text()) if vendor else {}
     if vendor is not None:
-        faults.pop(vendor, None)
-        faults.update({vendor: fault} if fault else {})
+        key = f"{vendor} {client}".strip()
+        faults.pop(key, None)
+        faults.update({key: fault} if fault else {})
     new = path.with_suffix(".new")
     new.write_text(json.dumps(faults))
     new.rename(path)

@@ -4,7 +4,8 @@ docker-registry. Runs in the vendors' container with nothing but the standard li
     server.py FOLDER
 
 FOLDER holds www/<host name>/… (what is served), tls/server.{crt,key}, requests.jsonl (one line a request, written here)
-and faults.json ({vendor: fault}, read at every request; faults are "404", "429", "wrong-signature", "slow", "cut").
+and faults.json ({vendor: fault} or {"vendor client": fault}, read at every request; faults are "404", "429",
+"wrong-signature", "slow", "cut").
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Handler(BaseHTTPRequestHandler):
         """Serve, or misbehave as faults.json says for the vendor of the name that was asked for."""
         host = self.headers.get("Host", "").split(":")[0].lower()
         vendor = VENDORS.get(host, "unknown")
-        fault = json.loads((FOLDER / "faults.json").read_text()).get(vendor)
+        faults = json.loads((FOLDER / "faults.json").read_text())
+        fault = faults.get(f"{vendor} {self.client_address[0]}", faults.get(vendor))
         if fault == "404":
             status, headers, body = 404, {"Content-Type": "application/json"}, MISSING_BODY
         elif fault == "429" and self.path != "/v2/":
