@@ -14,7 +14,7 @@ test: check
 	@sh bootstrap.sh program shellcheck
 	find . -name '*.sh' -not -path './.*' -not -path './tests/machines/*' -exec shellcheck --severity=warning .ci/run {} +
 	@$(PYTHON) -m tests.sandbox up
-	$(PYTHON) -m pytest tests/e2e
+	$(PYTHON) -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 # Seconds, no privileges, no network: lint, types and the pure tests.
 check: .venv

@@ -10,6 +10,29 @@ import pytest
 from tests.e2e.fleet import Fleet, start_fleet
 from tests.e2e.harness import DEPLOY, Controller, Machine, data_of, machine
 
+# Where modules run side by side, no worker is to be left with a long one in the end. Others come before these.
+LONGEST_FIRST = (
+    "test_ubuntu.py",
+    "test_debian_archive.py",
+    "test_fleet.py",
+    "test_docker_versions.py",
+    "test_daemon_json.py",
+    "test_enterprise_linux.py",
+    "test_driver.py",
+    "test_invocations.py",
+    "test_verdicts.py",
+    "test_vendors.py",
+    "test_sudo_password.py",
+    "test_packages.py",
+    "test_sshd.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the modules."""
+    order = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, -1))
+
 
 @pytest.fixture
 def controller(tmp_path: Path) -> Controller:
@@ -25,9 +48,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def provisioned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A WSL2 host of the module's own, with everything on it and the administrator's container running."""
-    with machine("wsl", "t-provisioned") as wsl:
+    with machine("wsl", f"t-{request.path.stem.removeprefix('test_').replace('_', '-')}") as wsl:
         run = Controller(tmp_path_factory.mktemp("provisioned")).run(data_of(wsl), DEPLOY, "-y")
         assert run.verdicts == {wsl.name: "good"}, run.text
         yield wsl

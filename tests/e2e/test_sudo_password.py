@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.fleet import Fleet
-from tests.e2e.harness import DEPLOY, Controller, Machine, Run
+from tests.e2e.harness import DEPLOY, Controller, Machine, Run, data_of, machine
 from tests.sandbox.state import CHECKOUT
 
 VERIFY = "deploys/verify.py"
 
 
-@pytest.fixture
-def jetson(fleet: Fleet) -> Machine:
-    """The provisioned host whose sudo asks."""
-    return fleet.jetson
+@pytest.fixture(scope="module")
+def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A provisioned host whose sudo asks."""
+    with machine("jetson", "t-asks") as fresh:
+        run = Controller(tmp_path_factory.mktemp("asks")).run(data_of(fresh), DEPLOY, "-y")
+        assert run.verdicts == {fresh.name: "good"}, run.text
+        yield fresh
 
 
 def password_of(one: Machine) -> str:

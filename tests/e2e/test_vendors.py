@@ -31,13 +31,14 @@ def wsl() -> Iterator[Machine]:
 
 
 @contextmanager
-def fault(name: str) -> Iterator[None]:
-    """Docker's repository misbehaves."""
-    vendors.set_fault(FOLDER, name, vendor="docker")
+def fault(name: str, machine: Machine) -> Iterator[None]:
+    """Docker's repository misbehaves towards this host. Others, of tests that run at the same time, do not notice."""
+    client = machine.host.address
+    vendors.set_fault(FOLDER, name, vendor="docker", client=client)
     try:
         yield
     finally:
-        vendors.set_fault(FOLDER, None, vendor="docker")
+        vendors.set_fault(FOLDER, None, vendor="docker", client=client)
 
 
 def run_both(controller: Controller, jetson: Machine, wsl: Machine, own: Mapping[str, Any] = NOTHING) -> Run:
@@ -60,7 +61,7 @@ def run_both(controller: Controller, jetson: Machine, wsl: Machine, own: Mapping
 )
 def test_broken_repository(controller: Controller, jetson: Machine, wsl: Machine, name: str, brief: str) -> None:
     """Its host fails in three parts, the other one finishes."""
-    with fault(name):
+    with fault(name, jetson):
         run = run_both(controller, jetson, wsl)
     assert run.is_three_part(jetson.name, brief), run.text
 

@@ -33,22 +33,36 @@ def start_host(kind_name: str, name: str) -> RunningHost:
 
     Takes some seconds. The host is as after its installation: this is also how a host is reset.
     """
+    kind = _find_kind(kind_name)
+    _ensure_image(kind)
     with locked():
         state = read_state()
-        kind = _find_kind(kind_name)
-        if kind.name in RELEASES:
-            state = enterprise_linux.ensure_image(kind, state)
-        elif kind.name == "ubuntu":
-            state = ubuntu.ensure_image(kind, state)
-        elif kind.on_demand:
-            ensure_host_image(kind)
         _remove(name)
         host = RunningHost(name, kind.name, _address(state, name), kind.user, _password_file(kind, name))
         _run_container(host, kind, state)
-        _wait_until_ready(host)
+    _wait_until_ready(host)
+    with locked():
         _remember_host_keys(host)
+        state = read_state()
         write_state(replace(state, hosts={**state.hosts, name: host}))
-        return host
+    return host
+
+
+def _ensure_image(kind: Kind) -> None:
+    """Make the image of ``kind`` where it is missing, while other hosts start and stop; tell the state of new keys."""
+    if not kind.on_demand:
+        return
+    with locked("image-lock"):
+        if kind.name in RELEASES:
+            made = enterprise_linux.ensure_image(kind, read_state())
+        elif kind.name == "ubuntu":
+            made = ubuntu.ensure_image(kind, read_state())
+        else:
+            ensure_host_image(kind)
+            return
+    with locked():
+        state = read_state()
+        write_state(replace(state, fingerprints={**state.fingerprints, **made.fingerprints}))
 
 
 def remove_host(name: str) -> None:
@@ -165,4 +179,6 @@ def _remember_host_keys(host: RunningHost) -> None:
     old = [line for line in KNOWN_HOSTS.read_text().splitlines() if line.split(" ")[0] != host.address]
     keys = run("docker", "exec", container_of(host.name), "/bin/sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
     new = [" ".join((host.address, *line.split()[:2])) for line in keys.splitlines()]
-    KNOWN_HOSTS.write_text("\n".join([*old, *new]) + "\n")
+    replacement = KNOWN_HOSTS.with_suffix(".new")
+    replacement.write_text("\n".join([*old, *new]) + "\n")
+    replacement.rename(KNOWN_HOSTS)  # in one step: others log in meanwhile

@@ -61,9 +61,9 @@ def write_state(state: State) -> None:
 
 
 @contextmanager
-def locked() -> Iterator[None]:
-    """Hold the sandbox's lock: one ``up``, ``down`` or change of hosts at a time."""
+def locked(name: str = "lock") -> Iterator[None]:
+    """Hold the sandbox's lock: one ``up``, ``down`` or change of hosts at a time; or another lock."""
     FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
+    with (FOLDER / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
