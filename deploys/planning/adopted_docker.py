@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deploys.planning.adoption import describe_sources
-from deploys.planning.advisories import docker_advisories, engine_version, names_of
+from deploys.planning.advisories import engine_version
 from deploys.planning.catalogue import Catalogue, DockerPackages
 from deploys.planning.docker_choice import (
     Wish,
@@ -38,16 +38,16 @@ def plan_adopted(settings: Settings, host: Host, catalogue: Catalogue) -> Docker
     if wish.oldest and version is None:
         return DockerPlan(refusal=_refuse_unknown(wish))
     if version is None or wish.is_met_by(version):
-        return _keep(host, catalogue)
+        return _keep(host)
     return _change(settings, host, catalogue, wish, version)
 
 
-def _keep(host: Host, catalogue: Catalogue) -> DockerPlan:
+def _keep(host: Host) -> DockerPlan:
     if host.wsl and host.wsl.docker_desktop:
         return DockerPlan(notes=(Note("Docker Desktop's engine is used", "/usr/bin/docker leads into Docker Desktop"),))
     version = host.docker.server_version or host.docker.client_version or "of unknown version"
     note = Note(f"Docker {version} is kept", f"installed as {host.docker.origin or 'a package of unknown name'}")
-    notes = (note, *_describe(host, catalogue))
+    notes = (note, *_describe(host))
     if host.docker.running is not False:
         return DockerPlan(notes=notes)
     refusal = refuse_init(host, Area.DOCKER) or _refuse_snap(host)
@@ -56,13 +56,9 @@ def _keep(host: Host, catalogue: Catalogue) -> DockerPlan:
     return DockerPlan(start=True, notes=(*notes, Note("starts it", "the daemon does not run")))
 
 
-def _describe(host: Host, catalogue: Catalogue) -> list[Note]:
+def _describe(host: Host) -> list[Note]:
     """What is worth knowing of an engine that is kept, and decides nothing."""
-    notes, advisories = [], docker_advisories(host, catalogue)
-    version = engine_version(host)
-    if advisories:
-        newest = max((one.fixed for one in advisories), key=numbers)
-        notes.append(Note(f"it has {names_of(advisories)}", f"fixed in {newest}; docker_version changes it"))
+    notes, version = [], engine_version(host)
     if host.docker.origin in SOURCES and not _is_held(host.docker.origin, host):
         notes.append(Note("its packages are not on hold, and stay so", "an unattended upgrade of them restarts Docker"))
     if version and is_older(version, GPUS_OPTION):
