@@ -220,6 +220,13 @@ unwritable() {
     "look at free space and at whether /etc and /var can be written"
 }
 
+# put_or_leave SOURCE: the same, or all is taken back.
+put_or_leave() {
+  put "$1" && return 0
+  take_back reload || stuck
+  unwritable
+}
+
 # reason: what the daemon said of it, on one line. A failed start is repeated by systemd. Where it took the file, and only
 # not all of it is in force, it said nothing of that.
 reason() {
@@ -239,7 +246,8 @@ give_up() {
   fi
   left=
   [ "$how" = restart ] || left=$(grep -vxF -e "$before" "$RUN/in_force" | grep . | tr '\n' ' ')
-  gone=$(lost)
+  gone=
+  [ "$tried/$how" = reload/reload ] || gone=$(lost)
   fail "Docker did not take the new daemon.json; the old one is back and Docker runs${gone:+; these containers did not outlive it: $gone}" \
     "${unmet:+not in force: $unmet}$why${left:+ (in force until Docker is started again: $left)}" \
     "mend what the daemon names, then run this again"
@@ -289,8 +297,12 @@ running=$(containers $ids)
 effect=none
 if [ -n "$ids" ]; then
   effect=stopped
-  if is_in_force live-restore=true && has_live_restore "$file"; then effect=kept; elif [ -s "$RUN/bridge" ]; then bridged=yes; fi
-  [ -z "$bridged" ] || effect=kept
+  if is_in_force live-restore=true && has_live_restore "$file"; then
+    effect=kept
+  elif [ -s "$RUN/bridge" ]; then
+    bridged=yes
+    effect=kept
+  fi
   has_live_restore "$RUN/new" || effect=stopped
 fi
 if [ "$for_gpus" = yes ] && [ "$effect" != stopped ] && is_service; then action=restart; fi
@@ -315,17 +327,15 @@ was=$(if [ -e "$file" ]; then digest "$backup"; else echo absent; fi)
   "SHA-256 $was, read was $found" "run this again"
 (umask 077 && printf '%s' "$ledger" | base64 -d >"$dir/ledger.new" && sync "$dir/ledger.new") || unwritable
 if [ -n "$bridged" ]; then (umask 077 && cp "$RUN/bridge" "$dir/bridge" && sync "$dir/bridge") || unwritable; fi
-printf 'was=%s\nnew=%s\nbridge=%s\nledger=%s\n' "$found" "$(digest "$RUN/new")" "$(digest "$RUN/bridge")" \
+printf 'was=%s\nnew=%s\nbridge=%s\nledger=%s\n' "$found" "$(digest "$RUN/new")" "${bridged:+$(digest "$RUN/bridge")}" \
   "$(digest "$dir/ledger.new")" >"$pending" && sync "$pending" || unwritable
 began=$(date +%s)
 tried=reload
 if [ -n "$bridged" ]; then
-  put "$RUN/bridge" && reload && ask && is_in_force live-restore=true || give_up expect=live-restore=true
+  put_or_leave "$RUN/bridge"
+  reload && ask && is_in_force live-restore=true || give_up expect=live-restore=true
 fi
-if ! put "$RUN/new"; then
-  take_back reload || stuck
-  unwritable
-fi
+put_or_leave "$RUN/new"
 if [ "$action" = restart ]; then
   tried=restart
   restart && [ -z "$(unmet "$@")" ] || give_up "$@"
@@ -335,7 +345,7 @@ fi
 if [ -s "$dir/ledger.new" ]; then mv -f "$dir/ledger.new" "$dir/ledger"; else rm -f "$dir/ledger" "$dir/ledger.new"; fi || give_up
 rm -f "$pending"
 rm -f "$dir/bridge"
-[ "$effect" = kept ] || exit 0
+[ "$action/$effect" = restart/kept ] || exit 0
 gone=$(lost)
 [ -z "$gone" ] || fail "Docker runs with the new daemon.json, but containers did not outlive its restart with live-restore" \
   "not in the process of before: $gone" "docker ps -a and journalctl -u docker on the host say what became of them"

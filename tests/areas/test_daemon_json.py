@@ -266,16 +266,22 @@ def test_daemon_that_starts_with_neither_file_is_told(host: DaemonHost) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "containers", "starts"),
-    [(THEIRS, {}, 1), (THEIRS, {"job": 4711}, 0), (BRIDGE, {"job": 4711}, 1)],
-    ids=["no container", "a container", "live-restore"],
+    ("text", "bridge", "containers", "starts"),
+    [
+        (THEIRS, None, {}, 1),
+        (THEIRS, None, {"job": 4711}, 0),
+        (BRIDGE, None, {"job": 4711}, 1),
+        (THEIRS, BRIDGE, {"job": 4711}, 1),
+    ],
+    ids=["no container", "a container", "live-restore", "bridge"],
 )
 def test_for_gpus_a_reload_becomes_a_restart_where_it_stops_nothing(
-    host: DaemonHost, text: str, containers: dict[str, int], starts: int
+    host: DaemonHost, text: str, bridge: str | None, containers: dict[str, int], starts: int
 ) -> None:
     host.begin(text, containers=containers)
     new = text_of({"runtimes": NVIDIA, "live-restore": True})
-    assert host.change(replace(REGISTER, text=new, found=digest(text), for_gpus=True)) == Finished(0, "")
+    plan = replace(REGISTER, text=new, found=digest(text), bridge=bridge, for_gpus=True)
+    assert host.change(plan) == Finished(0, "")
     assert (host.text, host.starts, host.containers) == (new, starts, containers)
 
 
