@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deploys.planning.advisories import engine_version
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.records import DockerPlan
-from deploys.planning.settings import Settings
+from deploys.planning.daemon_config import at, parse
+from deploys.planning.records import DaemonPlan, DockerPlan, Note, ToolkitPlan
 from deploys.planning.versions import is_older, numbers
 from facts.model import CdiSpec, Host
 
@@ -12,17 +15,36 @@ from facts.model import CdiSpec, Host
 BY_HAND = "/etc/cdi/"
 
 
-def needs_cdi(settings: Settings, host: Host, catalogue: Catalogue, docker: DockerPlan) -> bool:
-    """Whether Docker takes, or will take, CDI devices, and no specification of the host's driver is there."""
-    return takes_cdi(settings, host, catalogue, docker) and all(is_stale(spec, host) for spec in host.toolkit.cdi_specs)
+def plan_cdi(
+    toolkit: ToolkitPlan,
+    host: Host,
+    catalogue: Catalogue,
+    *,
+    docker: DockerPlan,
+    daemon: DaemonPlan,
+    changes_driver: bool,
+) -> ToolkitPlan:
+    """The toolkit's plan with what its CDI specifications need, where Docker takes, or will take, CDI devices.
+
+    Another driver makes them outdated. A Jetson's GPU reaches containers by the toolkit's csv mode, and
+    Docker Desktop has a machine of its own.
+    """
+    is_desktop = host.wsl and host.wsl.docker_desktop
+    if host.jetson or is_desktop or not _takes_cdi(host, catalogue, docker, daemon):
+        return toolkit
+    specs = host.toolkit.cdi_specs
+    stale = tuple(spec.path for spec in specs if is_stale(spec, host) and spec.path.startswith(BY_HAND))
+    is_missing = changes_driver or all(is_stale(spec, host) for spec in specs)
+    notes = list(toolkit.notes)
+    if is_missing:
+        notes.append(Note("makes the CDI specification anew", f"Docker takes CDI devices; {_describe(specs)}"))
+    if stale:
+        notes.append(Note(f"puts {', '.join(stale)} aside", "it is of another driver"))
+    return replace(toolkit, cdi=is_missing, stale_specs=stale, notes=tuple(notes))
 
 
-def stale_specs(settings: Settings, host: Host, catalogue: Catalogue, docker: DockerPlan) -> tuple[str, ...]:
-    """Files of specifications made by hand that are of another driver, where Docker would read them."""
-    if not takes_cdi(settings, host, catalogue, docker):
-        return ()
-    specs = (spec for spec in host.toolkit.cdi_specs if spec.path.startswith(BY_HAND))
-    return tuple(spec.path for spec in specs if is_stale(spec, host))
+def _describe(specs: tuple[CdiSpec, ...]) -> str:
+    return ", ".join(f"{spec.path} is of driver {spec.driver}" for spec in specs) or "there is no specification"
 
 
 def is_stale(spec: CdiSpec, host: Host) -> bool:
@@ -31,22 +53,26 @@ def is_stale(spec: CdiSpec, host: Host) -> bool:
     return bool(current) and spec.driver is not None and spec.driver not in current
 
 
-def takes_cdi(settings: Settings, host: Host, catalogue: Catalogue, docker: DockerPlan) -> bool:
-    """Whether the engine of this plan takes CDI devices, and reads the specifications of today's toolkit.
-
-    A Jetson's GPU reaches containers by the toolkit's csv mode.
-    """
-    wished = settings.docker_features.get("cdi")
-    if host.jetson or wished is False:
+def _takes_cdi(host: Host, catalogue: Catalogue, docker: DockerPlan, daemon: DaemonPlan) -> bool:
+    """Whether the engine of this plan takes CDI devices, and reads the specifications of today's toolkit."""
+    try:
+        config = parse(host.docker.daemon_json if daemon.text is None else daemon.text)
+    except ValueError:
+        config = {}
+    feature = at(config, ("features", "cdi"))
+    if feature is False:
         return False
-    reads_from, default_from = catalogue.docker_cdi.reads_from, catalogue.docker_cdi.default_from
+    since = catalogue.docker_cdi.reads_from if feature is True else catalogue.docker_cdi.default_from
     if docker.packages:
-        return _will_be(docker, reads_from if wished else default_from)
-    version = host.docker.server_version
-    return bool(version and not is_older(version, reads_from) and (host.docker.cdi or wished))
+        return _may_be(docker, since)
+    version = engine_version(host)
+    if not version or is_older(version, catalogue.docker_cdi.reads_from):
+        return False
+    may_begin = docker.start or daemon.text is not None or feature is True
+    return host.docker.cdi or (may_begin and not is_older(version, since))
 
 
-def _will_be(docker: DockerPlan, version: str) -> bool:
-    """Whether the planned engine is of this version or newer; a distribution's may be any."""
+def _may_be(docker: DockerPlan, version: str) -> bool:
+    """Whether the planned engine can be of this version or newer; a distribution's may be any."""
     newest = (*numbers(docker.release), float("inf"))
-    return docker.packages[0] == "docker-ce" and newest >= numbers(version)
+    return docker.packages[0] != "docker-ce" or newest >= numbers(version)

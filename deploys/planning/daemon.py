@@ -36,7 +36,7 @@ from deploys.planning.daemon_refusals import (
     unmergeable,
 )
 from deploys.planning.daemon_restart import Activation, plan_activation
-from deploys.planning.daemon_rules import Circumstances, flag_names, flag_values, validate
+from deploys.planning.daemon_rules import Circumstances, flag_values, validate
 from deploys.planning.daemon_wish import read_wish
 from deploys.planning.records import Action, DaemonPlan, DockerPlan, Note, Refusal, ToolkitPlan
 from deploys.planning.settings import Settings
@@ -74,6 +74,8 @@ def plan_daemon(
     try:
         found = parse(host.docker.daemon_json)
         wish = _with_runtime(wished, settings, host, toolkit, found, ledger or ())
+        if toolkit.skipped and _lacks_runtime(wish, found, host.docker):
+            return DaemonPlan(skipped=toolkit.skipped)
         merged = merge(host.docker.daemon_json, wish, ledger or (), keys)
     except ValueError as error:
         return DaemonPlan(refusal=unmergeable(FILE, str(error)))
@@ -122,10 +124,22 @@ def _names_runtime(wish: Wish) -> bool:
     )
 
 
+def _lacks_runtime(wish: Wish, found: Config, docker: Docker) -> bool:
+    """Whether the runtime is to be the default, and nothing defines it."""
+    is_there = at(found, ("runtimes", RUNTIME)) is not MISSING or _is_flagged(docker)
+    is_set = any(path[:2] == ("runtimes", RUNTIME) for path, _ in wish.keys)
+    return _names_runtime(wish) and not is_set and not is_there
+
+
 def _is_flagged(docker: Docker) -> bool:
     """Whether the daemon has the runtime by its flags."""
+    return RUNTIME in _flagged_runtimes(docker)
+
+
+def _flagged_runtimes(docker: Docker) -> frozenset[str]:
+    """Names of the runtimes that the daemon has by its flags, or will have once it runs."""
     names = {value.partition("=")[0] for value in flag_values(docker.daemon_flags or "", "add-runtime")}
-    return RUNTIME in names and RUNTIME in docker.runtimes
+    return frozenset(name for name in names if name in docker.runtimes or not docker.running)
 
 
 def _settle(
@@ -146,7 +160,7 @@ def _settle(
     refusal = refuse_runtimes_in_use(host, gone) or refuse_data_root(host, changed, merged.config)
     if refusal:
         return DaemonPlan(refusal=refusal)
-    waiting = _waiting(paths, merged.config, docker, keys)
+    waiting = () if is_idle else _waiting(paths, merged.config, docker, keys)
     action = Action.RESTART if waiting else Action.NONE if is_idle else Action.RELOAD
     # With a mistake in the file Docker would not start again.
     gpus = wanted and not problems and _has_unseen_hook(host, toolkit)
@@ -203,7 +217,7 @@ def _expected(wish: Wish, merged: Merged, keys: Keys, *, wanted: bool) -> dict[s
         now = at(merged.config, entry.path)
         if not entry.is_item and now is not MISSING:
             lines |= dict.fromkeys(keys.lines(entry.path, now), entry.path)
-        else:
+        elif not keys.has_default(entry.path):
             gone = keys.lines(entry.path, [entry.ours] if entry.is_item else entry.ours)
             lines |= {f"!{line}": entry.path for line in gone if line not in lines}
     return lines
@@ -222,13 +236,12 @@ def is_heeded(line: str, docker: Docker) -> bool:
 
 
 def _waiting(paths: tuple[Path, ...], new: Config, docker: Docker, keys: Keys) -> tuple[Path, ...]:
-    """Those of the changed paths that wait for a restart."""
+    """Those of the changed paths that wait for a restart, and the runtimes where a reload would lose some."""
     # A reload takes the file's runtimes in place of all others, and forgets those of the flags: moby daemon/config
     # Reload reads only the file, and reload_unix.go replaces them. At a start both hold.
-    flagged = "add-runtime" in flag_names(docker.daemon_flags or "")
-    return tuple(
-        path for path in paths if keys.action(path, new) is Action.RESTART or (flagged and path[0] == "runtimes")
-    )
+    forgets = "runtimes" in new and bool(_flagged_runtimes(docker).difference(new["runtimes"] or ()))
+    waiting = tuple(path for path in paths if keys.action(path, new) is Action.RESTART)
+    return waiting + (("runtimes",),) * forgets
 
 
 def _gone_runtimes(wish: Wish, merged: Merged, unheeded: tuple[Path, ...]) -> frozenset[str]:

@@ -116,6 +116,11 @@ class Keys:
         row = self.row(path)
         return bool(row and row.survives)
 
+    def has_default(self, path: Path) -> bool:
+        """Whether `docker info` shows one value all the same where nothing is set: a default, which may be any."""
+        row = self.row(path)
+        return row is None or row.type in ("text", "bool") or row.line == "cgroup-driver"
+
     def lines(self, path: Path, value: object) -> Iterator[str]:
         """How `docker info` shows a key's value, as lines of Docker.in_force."""
         row = self.row(path)

@@ -92,12 +92,14 @@ def refuse_data_root(host: Host, changed: tuple[Path, ...], new: Config) -> Refu
         return None
     if docker.images == () and docker.containers == ():
         return None
-    counts = "what it has could not be asked"
-    if docker.images is not None and docker.containers is not None:
-        counts = f"{len(docker.images)} images and {len(docker.containers)} containers"
+    brief = "data-root would change, and what Docker has would be out of its sight"
+    if docker.images is None or docker.containers is None:
+        remedy = "see that Docker runs (a stopped one is started by this run), then run this again"
+        return Refusal(Area.DAEMON, brief, "Docker could not be asked which images and containers it has", remedy)
+    counts = f"{len(docker.images)} images and {len(docker.containers)} containers"
     return Refusal(
         Area.DAEMON,
-        "data-root would change, and what Docker has would be out of its sight",
+        brief,
         f"{counts}, in {docker.data_root or 'the data root so far'}",
         "move it by hand: stop docker.socket and docker, rsync -aHAX --numeric-ids to the new place, write data-root "
         "into daemon.json, start Docker, compare images and containers; then run this again",

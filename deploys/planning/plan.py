@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploys.planning.catalogue import Catalogue
+from deploys.planning.cdi import plan_cdi
 from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
@@ -56,8 +57,9 @@ def make_plan(
     driver = plan_driver(settings, host, catalogue, update=update)
     docker = plan_docker(settings, host, catalogue)
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
-    toolkit = _plan_toolkit(settings, host, catalogue, driver=driver, docker=docker, reboot=reboot)
+    toolkit = _plan_toolkit(settings, host, catalogue, driver=driver)
     daemon = _plan_daemon(settings, host, catalogue, areas, docker=docker, toolkit=toolkit)
+    toolkit = _plan_cdi(toolkit, host, catalogue, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
     if toolkit.uninstall and (blocked := _blocked((Area.DAEMON, daemon), areas=areas)):
         toolkit = ToolkitPlan(skipped=blocked)
     proof = _plan_proof(
@@ -94,28 +96,32 @@ def refuse_settings(problems: tuple[Problem, ...]) -> Refusal:
     )
 
 
-def _plan_toolkit(
-    settings: Settings,
+def _plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue, *, driver: DriverPlan) -> ToolkitPlan:
+    """The toolkit needs a driver, but for its removal."""
+    if settings.nvidia_toolkit != "absent":
+        if blocked := _blocked((Area.DRIVER, driver)):
+            return ToolkitPlan(skipped=blocked)
+        if driver.absent:
+            because = "nvidia_driver is absent"
+            return ToolkitPlan(notes=(Note("is left as it is, like the daemon's runtimes", because),))
+    return plan_toolkit(settings, host, catalogue)
+
+
+def _plan_cdi(
+    toolkit: ToolkitPlan,
     host: Host,
     catalogue: Catalogue,
     *,
     driver: DriverPlan,
     docker: DockerPlan,
+    daemon: DaemonPlan,
     reboot: RebootPlan,
 ) -> ToolkitPlan:
-    """The toolkit needs a driver, but for its removal. Another driver makes the CDI specification outdated."""
-    if settings.nvidia_toolkit == "absent":
-        return plan_toolkit(settings, host, catalogue, docker=docker)
-    if blocked := _blocked((Area.DRIVER, driver)):
-        return ToolkitPlan(skipped=blocked)
-    if driver.absent:
-        return ToolkitPlan(notes=(Note("is left as it is, like the daemon's runtimes", "nvidia_driver is absent"),))
-    plan = plan_toolkit(settings, host, catalogue, docker=docker)
-    if reboot.due and not reboot.allowed:
-        # Only of a driver that is loaded.
-        return replace(plan, cdi=False, stale_specs=())
+    """CDI specifications are made of a driver that is loaded."""
+    if toolkit.absent or toolkit.refusal or toolkit.skipped or driver.absent or (reboot.due and not reboot.allowed):
+        return toolkit
     changes_driver = bool(driver.packages or driver.reload or reboot.due)
-    return replace(plan, cdi=plan.cdi or (changes_driver and host.docker.cdi and bool(host.toolkit.cdi_specs)))
+    return plan_cdi(toolkit, host, catalogue, docker=docker, daemon=daemon, changes_driver=changes_driver)
 
 
 def _plan_daemon(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from itertools import chain
 
+from deploys.planning.daemon_config import MISSING, at, parse
 from deploys.planning.records import DaemonPlan, DockerPlan, Note, ProofPlan, ToolkitPlan
 from deploys.planning.versions import numbers
 from facts.model import Attempt, Host, PlatformKind
@@ -17,6 +17,7 @@ SHORT = {RUNTIME: "runtime", GPUS: "gpus", CDI: "CDI"}
 
 GPUS_SINCE = (19, 3)  # Docker's release notes, 19.03.0
 GPUS_BY_CDI_SINCE = (29, 2)  # moby, daemon/devices_nvidia_linux.go: CDI first, else the hook
+CDI_BY_DEFAULT_SINCE = (28, 2)
 UNKNOWN_VERSION = (1000,)  # of a Docker that this run installs: any, and so the newest
 
 # moby, daemon/errors.go. dockerd looks for NVIDIA's hooks once, when it starts (daemon/devices_nvidia_linux.go).
@@ -114,9 +115,9 @@ def plan_proof(
     # Docker Desktop has no `nvidia` runtime (docker/for-win issue 13907); --runtime needs no daemon restart elsewhere.
     mechanism = GPUS if _is_desktop(host) else RUNTIME
     changes_docker = bool(docker.packages or docker.start)
-    takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon)
-    may_have_spec = bool(host.toolkit.cdi_specs or toolkit.packages or toolkit.cdi or changes_driver)
     version = UNKNOWN_VERSION if changes_docker else numbers(host.docker.server_version or "")
+    takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon, version)
+    may_have_spec = bool(host.toolkit.cdi_specs or toolkit.packages or toolkit.cdi or changes_driver)
     also = _mechanisms(host, version=version, with_cdi=takes_cdi and may_have_spec)
     stale = (
         stale_because(image, mechanism, host)
@@ -133,10 +134,12 @@ def _changes(what: str) -> str | None:
     return f"this run changes {what}" if what else None
 
 
-def _switches_cdi_on(daemon: DaemonPlan) -> bool:
+def _switches_cdi_on(daemon: DaemonPlan, version: tuple[int, ...]) -> bool:
     """Docker 25 to 28.1 take CDI devices only with the feature; from 28.2 on without (moby, cmd/dockerd/daemon.go)."""
-    features = json.loads(daemon.text or "{}").get("features")
-    return isinstance(features, dict) and bool(features.get("cdi"))
+    if daemon.text is None:
+        return False
+    feature = at(parse(daemon.text), ("features", "cdi"))
+    return version >= CDI_BY_DEFAULT_SINCE if feature is MISSING else bool(feature)
 
 
 def _valid(host: Host) -> Note:

@@ -1,4 +1,4 @@
-"""NVIDIA Container Toolkit: four packages of one version, without known security holes; and the CDI files it writes."""
+"""NVIDIA Container Toolkit: four packages of one version, without known security holes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,16 @@ from dataclasses import replace
 from deploys.planning.adoption import describe_sources
 from deploys.planning.advisories import Advisory, names_of, toolkit_advisories, toolkit_floor
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.cdi import needs_cdi, stale_specs
 from deploys.planning.obstacles import MANAGERS, refuse_packages
-from deploys.planning.records import Area, DockerPlan, Note, Refusal, ToolkitPlan
+from deploys.planning.records import Area, Note, Refusal, ToolkitPlan
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
 from deploys.planning.versions import is_older, numbers, upstream
 from facts.model import Host
 
-NO_DOCKER_PLAN = DockerPlan()
 
-
-def plan_toolkit(
-    settings: Settings, host: Host, catalogue: Catalogue, *, docker: DockerPlan = NO_DOCKER_PLAN
-) -> ToolkitPlan:
-    """Keep a whole set without known holes, and what came with L4T; install, mend, update or remove any other.
-
-    ``docker`` is the plan for the engine: it tells whether there will be one that takes CDI devices.
-    """
+def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
+    """Keep a whole set without known holes, and what came with L4T; install, mend, update or remove any other."""
     if host.wsl and host.wsl.docker_desktop:
         return ToolkitPlan(notes=(Note("nothing to install", "Docker Desktop brings the toolkit in its own machine"),))
     if settings.nvidia_toolkit == "absent":
@@ -34,27 +26,10 @@ def plan_toolkit(
         plan = _plan_l4ts(settings, host, catalogue)
     else:
         plan = _plan_ordinary(settings, host, catalogue)
-    return plan if plan.refusal else _add_cdi(settings, host, catalogue, plan, docker)
-
-
-def _add_cdi(
-    settings: Settings, host: Host, catalogue: Catalogue, plan: ToolkitPlan, docker: DockerPlan
-) -> ToolkitPlan:
-    notes = list(plan.notes)
-    if host.toolkit.mode not in (None, "auto"):
-        notes.append(Note(f"its runtime is in mode {host.toolkit.mode}, and stays so", "its config.toml says so"))
-    cdi = needs_cdi(settings, host, catalogue, docker)
-    stale = stale_specs(settings, host, catalogue, docker)
-    if cdi:
-        notes.append(Note("makes the CDI specification anew", "Docker takes CDI devices; " + _describe_specs(host)))
-    if stale:
-        notes.append(Note(f"puts {', '.join(stale)} aside", "it is of another driver"))
-    return replace(plan, cdi=cdi, stale_specs=stale, notes=tuple(notes))
-
-
-def _describe_specs(host: Host) -> str:
-    specs = [f"{spec.path} is of driver {spec.driver}" for spec in host.toolkit.cdi_specs]
-    return ", ".join(specs) or "there is no specification"
+    if plan.refusal or host.toolkit.mode in (None, "auto"):
+        return plan
+    note = Note(f"its runtime is in mode {host.toolkit.mode}, and stays so", "its config.toml says so")
+    return replace(plan, notes=(*plan.notes, note))
 
 
 def _plan_l4ts(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
@@ -64,6 +39,8 @@ def _plan_l4ts(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitP
     advisories = toolkit_advisories(host, catalogue)
     if not advisories:
         return ToolkitPlan(notes=(kept,))
+    if settings.nvidia_toolkit_jetson == "upgrade" and upstream(version) == settings.nvidia_toolkit_version:
+        return ToolkitPlan(notes=_describe_kept(version, advisories, ()))
     is_ordinary = _is_ordinary(host, catalogue)
     if settings.nvidia_toolkit_jetson == "keep":
         what = 'nvidia_toolkit_jetson = "upgrade"' if is_ordinary else "a newer JetPack"

@@ -9,7 +9,7 @@ import pytest
 
 from deploys.planning.daemon import digest
 from deploys.planning.daemon_config import Entry, write_ledger
-from deploys.planning.records import Action, DaemonPlan, DockerPlan
+from deploys.planning.records import Action, DaemonPlan, DockerPlan, ToolkitPlan
 from deploys.planning.settings import Settings
 from facts.model import Container, Host
 from tests.planning.daemon_files import ASKED, IN_FORCE, merge_runtime, on, plan, said
@@ -204,6 +204,36 @@ def test_the_second_run_finds_everything_right() -> None:
     again = plan(after(plan(host, EVERYTHING), host, in_force=DONE), EVERYTHING)
     assert (again.text, again.refusal, again.action) == (None, None, Action.NONE)
     assert "as the settings have it" in said(again)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (Settings(docker_cgroup_driver="systemd"), "cgroup-driver=systemd"),
+        (Settings(docker_log_driver="json-file"), "log-driver=json-file"),
+    ],
+)
+def test_what_was_dockers_own_default_may_go_on_when_the_setting_goes(settings: Settings, line: str) -> None:
+    """It is in force before, with and after the setting: were its absence waited for, the change would be undone."""
+    host = on(replace(ASKED, in_force=(*ASKED.in_force, line)))
+    left = after(plan(host, settings), host, in_force=host.docker.in_force)
+    back = plan(left)
+    assert (back.refusal, back.text is None, f"!{line}" in back.expected) == (None, False, False)
+    assert plan(after(back, left, in_force=left.docker.in_force)).text is None
+
+
+def test_an_absent_toolkit_is_refused_where_a_stopped_daemon_has_the_runtime_by_its_flags() -> None:
+    stopped = replace(ASKED, running=False, runtimes=(), in_force=(), daemon_flags="--add-runtime nvidia=/n -H fd://")
+    found = plan(on(stopped), Settings(nvidia_toolkit="absent"), toolkit=ToolkitPlan(absent=True))
+    assert found.refusal
+    assert "flags" in found.refusal.seen
+
+
+def test_a_default_runtime_that_a_refused_toolkit_would_bring_waits_for_it() -> None:
+    wish, no_toolkit = Settings(docker_default_runtime="nvidia"), ToolkitPlan(skipped="toolkit, which is refused")
+    found = plan(on(replace(ASKED, daemon_json=None, runtimes=("runc",))), wish, toolkit=no_toolkit)
+    assert found == DaemonPlan(skipped="toolkit, which is refused")
+    assert config(plan(READY, wish, toolkit=no_toolkit))["default-runtime"] == "nvidia"
 
 
 def test_settings_withdrawn_are_undone_and_left_alone_then() -> None:

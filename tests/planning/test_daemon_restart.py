@@ -205,21 +205,38 @@ def test_an_absent_toolkits_runtime_cannot_be_asked_for(settings: Settings, flag
 
 
 @pytest.mark.parametrize(
-    ("docker", "is_refused"),
+    ("docker", "remedy"),
     [
-        (replace(ASKED, images=(), containers=()), False),
-        (replace(ASKED, containers=()), True),  # the ready server has an image
-        (replace(ASKED, images=(), containers=(STOPPED,)), True),
-        (replace(ASKED, images=None, containers=None), True),
-        (replace(ASKED, data_root="/data/docker"), False),  # it is there already
+        (replace(ASKED, images=(), containers=()), ""),
+        (replace(ASKED, containers=()), "rsync"),  # the ready server has an image
+        (replace(ASKED, images=(), containers=(STOPPED,)), "rsync"),
+        (replace(ASKED, images=None, containers=None), "see that Docker runs"),
+        (replace(ASKED, data_root="/data/docker"), ""),  # it is there already
     ],
 )
-def test_another_data_root_only_where_there_is_nothing(docker: Docker, is_refused: bool) -> None:
+def test_another_data_root_only_where_there_is_nothing(docker: Docker, remedy: str) -> None:
     found = plan(on(docker), Settings(docker_data_root="/data/docker"))
-    assert bool(found.refusal) is is_refused
-    if found.refusal:
-        assert "rsync" in found.refusal.remedy
+    assert bool(found.refusal) is bool(remedy)
+    assert remedy in (found.refusal.remedy if found.refusal else "")
     assert plan(BARE, Settings(docker_data_root="/data/docker"), docker=DockerPlan(packages=("docker-ce",))).text
+
+
+def test_the_data_root_that_is_dockers_own_stops_nothing() -> None:
+    found = plan(on(replace(ASKED, containers=(TRAINING,))), Settings(docker_data_root="/var/lib/docker"))
+    assert (found.refusal, found.action) == (None, Action.RELOAD)
+
+
+@pytest.mark.parametrize("text", ['{"runtimes": {}}', '{"runtimes": {"nvidia": {"path": "n"}}}'])
+def test_a_reload_that_would_lose_a_runtime_of_the_flags_is_a_restart(text: str) -> None:
+    """moby daemon/reload_unix.go: the file's runtimes take the place of all."""
+    docker = replace(ASKED, daemon_json=text, daemon_flags="--add-runtime=kata=/k", runtimes=("kata", "nvidia", "runc"))
+    wish = Settings(docker_live_restore=False)
+    found = plan(on(docker), wish)
+    assert (found.refusal, found.action) == (None, Action.RESTART)
+    in_the_way = plan(on(replace(docker, containers=(TRAINING,))), wish)
+    assert "a restart of Docker, for runtimes" in refusal(in_the_way)
+    # They are gone already.
+    assert plan(on(replace(docker, runtimes=("nvidia", "runc"))), wish).action is Action.RELOAD
 
 
 @pytest.mark.parametrize(("driver", "is_told"), [("overlay2", False), ("overlayfs", True)])

@@ -1,4 +1,4 @@
-"""NVIDIA Container Toolkit: one version, without known holes; L4T's; old names; removal; CDI."""
+"""NVIDIA Container Toolkit: one version, without known holes; L4T's; old names; removal."""
 
 from dataclasses import replace
 
@@ -6,14 +6,12 @@ import pytest
 
 from deploys.planning.advisories import describe, toolkit_advisories
 from deploys.planning.catalogue import load_catalogue
-from deploys.planning.docker import plan_docker
-from deploys.planning.records import DockerPlan, ToolkitPlan
+from deploys.planning.records import ToolkitPlan
 from deploys.planning.settings import Settings
 from deploys.planning.toolkit import plan_toolkit
-from facts.model import CdiSpec, Host, Toolkit
+from facts.model import Host, Toolkit
 from tests.planning.hosts import (
     BARE,
-    DOCKER,
     DOCKER_DESKTOP,
     JETSON,
     READY,
@@ -39,8 +37,8 @@ RUNTIME = "/usr/bin/nvidia-container-runtime"
 
 
 def plan(host: Host, settings: Settings = DEFAULTS) -> ToolkitPlan:
-    """The plan for the toolkit with these settings, after that for Docker."""
-    return plan_toolkit(settings, host, CATALOGUE, docker=plan_docker(settings, host, CATALOGUE))
+    """The plan for the toolkit with these settings."""
+    return plan_toolkit(settings, host, CATALOGUE)
 
 
 def said(found: ToolkitPlan) -> str:
@@ -177,7 +175,7 @@ def test_absent_removes_exactly_what_is_installed() -> None:
     host = with_toolkit(READY, "1.19.1-1", ("nvidia-container-toolkit-operator-extensions", "1.19.1-1"))
     found = plan(host, ABSENT)
     assert set(found.uninstall) == FOUR | {"nvidia-container-toolkit-operator-extensions"}
-    assert (found.absent, found.packages, found.repository, found.hold, found.cdi) == (True, (), None, (), False)
+    assert (found.absent, found.packages, found.repository, found.hold) == (True, (), None, ())
 
 
 def test_absent_where_there_is_none_is_right() -> None:
@@ -255,6 +253,14 @@ def test_a_jetpacks_holes_are_told_with_its_name() -> None:
     assert "the JetPack of L4T 36.4.4" in describe(toolkit_advisories(host, CATALOGUE))
 
 
+def test_a_jetsons_toolkit_of_a_version_that_was_asked_for_is_kept_holes_and_all() -> None:
+    wish = Settings(nvidia_toolkit_jetson="upgrade", nvidia_toolkit_version="1.17.8")
+    assert plan(with_toolkit(JETSON, "1.16.2-1"), wish).release == "1.17.8"
+    found = plan(with_toolkit(JETSON, "1.17.8-1"), wish)
+    assert (found.refusal, found.packages) == (None, ())
+    assert "it has CVE-2026-24260 (nvidia_toolkit_version asks for this version)" in said(found)
+
+
 @pytest.mark.parametrize("l4t", ["32.7.3", "35.4.1"])
 def test_missing_runtime_of_an_old_l4t_is_not_nvidias_newest(l4t: str) -> None:
     found = plan(with_packages(with_jetson(JETSON, l4t=l4t), ("nvidia-container-toolkit", "1.14.2-1")))
@@ -275,71 +281,7 @@ def test_toolkit_is_installed_on_a_jetson_without_any_and_l4t_stays(l4t: str) ->
 def test_docker_desktop_brings_its_own_toolkit() -> None:
     for wish in ("present", "absent"):
         found = plan(DOCKER_DESKTOP, Settings.model_validate({"nvidia_toolkit": wish}))
-        assert (found.packages, found.uninstall, found.cdi) == ((), (), False)
-
-
-FRESH = CdiSpec("/var/run/cdi/nvidia.yaml", "580.95.05")
-OLD = CdiSpec("/var/run/cdi/nvidia.yaml", "570.86.15")
-BY_HAND_OLD = CdiSpec("/etc/cdi/nvidia.yaml", "570.86.15")
-BY_HAND = CdiSpec("/etc/cdi/nvidia.yaml", "580.95.05")
-UNREADABLE = CdiSpec("/etc/cdi/nvidia.yaml", None)
-
-
-@pytest.mark.parametrize(
-    ("specs", "makes", "aside"),
-    [
-        ((), True, ()),
-        ((FRESH,), False, ()),
-        ((BY_HAND,), False, ()),
-        ((UNREADABLE,), False, ()),
-        ((OLD,), True, ()),
-        ((BY_HAND_OLD,), True, ("/etc/cdi/nvidia.yaml",)),
-        # Two files with the same devices, one of which mounts libraries that are gone.
-        ((FRESH, BY_HAND_OLD), False, ("/etc/cdi/nvidia.yaml",)),
-    ],
-)
-def test_cdi_specifications(specs: tuple[CdiSpec, ...], makes: bool, aside: tuple[str, ...]) -> None:
-    host = replace(READY, docker=replace(DOCKER, cdi=True), toolkit=replace(READY.toolkit, cdi_specs=specs))
-    found = plan(host)
-    assert (found.cdi, found.stale_specs, found.packages) == (makes, aside, ())
-    without = plan(replace(host, docker=replace(DOCKER, cdi=False)))
-    assert (without.cdi, without.stale_specs) == (False, ())
-
-
-def test_a_specification_of_the_installed_or_the_loaded_driver_is_right() -> None:
-    """Until the reboot that is due, either may be the one that counts."""
-    driver = replace(READY.driver, library_version="595.10.01")
-    for version in ("580.95.05", "595.10.01"):
-        toolkit = replace(READY.toolkit, cdi_specs=(CdiSpec("/etc/cdi/nvidia.yaml", version),))
-        found = plan(replace(READY, driver=driver, docker=replace(DOCKER, cdi=True), toolkit=toolkit))
-        assert (found.cdi, found.stale_specs) == (False, ())
-
-
-@pytest.mark.parametrize(
-    ("host", "data", "makes"),
-    [
-        # CDI is on by default from 28.2 on; the specification that toolkit 1.19 writes is read from 26.1 on.
-        (BARE, {}, True),
-        (BARE, {"docker_version": "28"}, True),
-        (BARE, {"docker_version": "28.1"}, False),
-        (BARE, {"docker_version": "27"}, False),
-        (BARE, {"docker_version": "27", "docker_features": {"cdi": True}}, True),
-        (BARE, {"docker_version": "25", "docker_features": {"cdi": True}}, False),
-        (BARE, {"docker_features": {"cdi": False}}, False),
-        (BARE, {"docker_source": "distribution"}, False),
-        (replace(READY, docker=replace(DOCKER, server_version="26.1.5+dfsg1")), {}, False),
-        (
-            replace(READY, docker=replace(DOCKER, server_version="26.1.5+dfsg1")),
-            {"docker_features": {"cdi": True}},
-            True,
-        ),
-        (replace(READY, docker=replace(DOCKER, server_version="25.0.5", cdi=True)), {}, False),
-        (replace(READY, docker=replace(DOCKER, cdi=True)), {"docker_features": {"cdi": False}}, False),
-        (replace(with_toolkit(JETSON, "1.19.1-1"), docker=replace(DOCKER, cdi=True)), {}, False),
-    ],
-)
-def test_cdi_is_for_a_docker_that_takes_it(host: Host, data: dict[str, object], makes: bool) -> None:
-    assert plan(host, Settings.model_validate(data)).cdi is makes
+        assert (found.packages, found.uninstall) == ((), ())
 
 
 @pytest.mark.parametrize(("mode", "is_said"), [("auto", False), (None, False), ("legacy", True), ("cdi", True)])
@@ -352,6 +294,6 @@ def test_a_mode_that_somebody_chose_stays_and_is_said(mode: str | None, is_said:
 @pytest.mark.parametrize("manager", ["zypper", None])
 def test_other_package_managers_are_refused(manager: str | None) -> None:
     host = replace(BARE, packages=replace(BARE.packages, manager=manager))
-    found = plan_toolkit(Settings(), host, CATALOGUE, docker=DockerPlan())
+    found = plan_toolkit(Settings(), host, CATALOGUE)
     assert found.refusal
     assert "by hand" in found.refusal.remedy
