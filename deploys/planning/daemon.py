@@ -38,9 +38,10 @@ from deploys.planning.daemon_refusals import (
 from deploys.planning.daemon_restart import Activation, plan_activation
 from deploys.planning.daemon_rules import Circumstances, flag_values, validate
 from deploys.planning.daemon_wish import read_wish
+from deploys.planning.proof import GPUS, other_mechanisms
 from deploys.planning.records import Action, DaemonPlan, DockerPlan, Note, Refusal, ToolkitPlan
 from deploys.planning.settings import Settings
-from facts.model import Docker, Host
+from facts.model import Docker, Host, Proof
 
 RUNTIME = "nvidia"
 # NVIDIA Container Toolkit installation guide; the name is looked up on dockerd's PATH.
@@ -265,7 +266,20 @@ def _has_unseen_hook(host: Host, toolkit: ToolkitPlan) -> bool:
     if mode == "csv" or (host.jetson and mode in (None, "auto")):
         return False
     since, started = host.toolkit.hook_since, host.docker.started
-    return bool(toolkit.packages) or (since is not None and started is not None and since > started)
+    if since is None:
+        return bool(toolkit.packages)
+    if started is None or since <= started or GPUS not in other_mechanisms(host):
+        return False
+    # An update changes the hook that dockerd has found; where `--gpus` has worked since it started, it works on.
+    return not _has_given_gpus(host.proof, started)
+
+
+def _has_given_gpus(proof: Proof | None, since: int) -> bool:
+    return (
+        proof is not None
+        and proof.time >= since
+        and any(one.mechanism == GPUS and one.result == "ok" for one in proof.others)
+    )
 
 
 def _executables(merged: Merged) -> tuple[str, ...]:

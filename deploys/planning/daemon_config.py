@@ -70,7 +70,7 @@ def parse(text: str | None) -> Config:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError(f"the top level is a {type(found).__name__}, not an object")
+        raise ValueError(f"the top level is {_kind(found)}, not an object")
     level: list[Any] = [found]
     for _ in range(DEPTH):
         inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
@@ -222,26 +222,26 @@ class _Merging:
         self.set.append(path)
 
     def container(self, path: Path) -> Config:
-        """The object at a path, made where there is none."""
+        """The object at a path, made where there is none; null is none, as it is to dockerd."""
         parent: object = self.config
         for length in range(1, len(path) + 1):
             assert isinstance(parent, dict)
-            if path[length - 1] not in parent:
+            if parent.get(path[length - 1]) is None:
                 self.set_key(path[:length], {})
             parent = parent[path[length - 1]]
             if not isinstance(parent, dict):
-                raise ValueError(f"`{'.'.join(path[:length])}` is a {type(parent).__name__}, not an object")
+                raise ValueError(f"`{'.'.join(path[:length])}` is {_kind(parent)}, not an object")
         assert isinstance(parent, dict)
         return parent
 
     def add_item(self, path: Path, value: object) -> None:
         """Add an item to a list, or put it in the place of the one of its name."""
         parent = self.container(path[:-1])
-        if path[-1] not in parent:
+        if parent.get(path[-1]) is None:
             self.set_key(path, [])
         items = parent[path[-1]]
         if not isinstance(items, list):
-            raise ValueError(f"`{'.'.join(path)}` is a {type(items).__name__}, not a list")
+            raise ValueError(f"`{'.'.join(path)}` is {_kind(items)}, not a list")
         key = self.keys.item_key(path, value)
         entry = self.ledger.get((path, True, key))
         places = [i for i, item in enumerate(items) if self.keys.item_key(path, item) == key]
@@ -270,6 +270,12 @@ class _Merging:
         gone = [key for key in self.ledger if key[0] == ("default-runtime",) or key[0][:2] == ("runtimes", runtime)]
         for key in gone:
             del self.ledger[key]
+
+
+def _kind(value: object) -> str:
+    """What a value that JSON can hold is called."""
+    kinds = ((type(None), "null"), (bool, "true or false"), (dict, "an object"), (list, "a list"), (str, "a text"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "a number")
 
 
 def _item_key(entry: Entry, keys: Keys) -> str:

@@ -153,11 +153,10 @@ def test_indentation_is_the_files_own(indent: str) -> None:
         ('{"debug": true,}', "Expecting|Illegal"),
         ("// comment\n{}", "Expecting"),
         ("[]", "list"),
-        ("null", "NoneType"),
-        ('"x"', "str"),
-        ('{"runtimes": null}', "NoneType"),
-        ('{"runtimes": []}', "list"),
-        ('{"runtimes": "nvidia"}', "str"),
+        ("null", "null"),
+        ('"x"', "a text"),
+        ('{"runtimes": []}', "`runtimes` is a list, not an object"),
+        ('{"runtimes": "nvidia"}', "`runtimes` is a text, not an object"),
         ("\ufeff{}", "BOM"),
         ('{"debug": true, "debug": false}', '"debug" is there twice'),
         ('{"log-opts": {"tag": "a", "tag": "b"}}', '"tag" is there twice'),
@@ -174,8 +173,17 @@ def test_what_cannot_be_merged_into_says_why(text: str, reason: str) -> None:
 
 
 def test_a_list_is_no_place_for_an_item_where_it_is_none() -> None:
-    with pytest.raises(ValueError, match="`registry-mirrors` is a str, not a list"):
+    with pytest.raises(ValueError, match="`registry-mirrors` is a text, not a list"):
         merged('{"registry-mirrors": "https://a.lab"}', WISH)
+
+
+def test_null_is_nothing_and_comes_back() -> None:
+    """dockerd reads it as if the key were not there; `nvidia-ctk` ends in a panic over it."""
+    wish = Wish(((("runtimes", "nvidia"), {"path": "n"}),), ((("registry-mirrors",), "https://mirror.lab"),))
+    text = '{"runtimes": null, "registry-mirrors": null}'
+    ours = merged(text, wish)
+    assert ours.config == {"runtimes": {"nvidia": {"path": "n"}}, "registry-mirrors": ["https://mirror.lab"]}
+    assert merged(ours.text, Wish(), ours.ledger).config == json.loads(text)
 
 
 def test_half_a_surrogate_pair_stays_what_it_is() -> None:

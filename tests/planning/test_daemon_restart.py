@@ -8,7 +8,7 @@ import pytest
 
 from deploys.planning.records import Action, DockerPlan, ToolkitPlan
 from deploys.planning.settings import Settings
-from facts.model import Container, Docker, Host
+from facts.model import Attempt, Container, Docker, Host
 from tests.planning.daemon_files import ASKED, on, plan, refusal, said
 from tests.planning.hosts import BARE, DAEMON_JSON, DOCKER, JETSON, READY
 
@@ -107,7 +107,7 @@ def test_a_docker_that_this_run_installs_may_start_once_more() -> None:
 def unseen(docker: Docker = ASKED) -> Host:
     """The ready server whose toolkit is younger than its daemon."""
     host = on(replace(docker, started=1000))
-    return replace(host, toolkit=replace(host.toolkit, hook_since=2000))
+    return replace(host, toolkit=replace(host.toolkit, hook_since=2000), proof=None)
 
 
 def test_a_new_hook_needs_a_restart_where_nothing_runs() -> None:
@@ -140,6 +140,18 @@ def test_a_seen_hook_needs_nothing() -> None:
     never = plan(unseen(), Settings(docker_restart="never"))
     assert (never.text, never.for_gpus) == (None, False)
     assert "next restart" in said(never)
+
+
+def test_a_hook_that_an_update_changes_is_not_looked_for_again_where_gpus_have_worked() -> None:
+    """dockerd keeps the hook's path from its start on: moby daemon/nvidia_linux.go."""
+    seen = replace(unseen(replace(ASKED, containers=(TRAINING,))), proof=READY.proof)
+    assert seen.proof
+    wish = Settings(docker_restart="when-needed")
+    before = replace(seen, toolkit=replace(seen.toolkit, hook_since=500))
+    assert plan(before, wish, toolkit=INSTALLS).action is Action.NONE
+    for time, result, is_restarted in ((1500, "ok", False), (900, "ok", True), (1500, "docker run: no", True)):
+        proof = replace(seen.proof, time=time, others=(Attempt("--gpus all", result, ""),))
+        assert (plan(replace(seen, proof=proof), wish).action is Action.RESTART) is is_restarted
 
 
 def test_with_a_mistake_in_the_file_docker_is_not_restarted() -> None:
