@@ -161,8 +161,10 @@ put() {
   sync "${file%/*}"
 }
 
+# own STAGED: with the old file's owner and mode. A proxy's password is nobody else's business.
 own() {
   if [ -e "$file" ]; then chown --reference="$file" "$1" && chmod --reference="$file" "$1"; else chmod 0644 "$1"; fi
+  ! grep -q '://[^"/]*@' "$1" || chmod go= "$1"
 }
 
 # is_ours: whether the file is what we made of it, and another than it was.

@@ -66,8 +66,16 @@ def test_symlink_to_a_managed_file_stays_one(host: DaemonHost) -> None:
 
 def test_first_file_is_readable_by_all_like_dockers_own(host: DaemonHost) -> None:
     host.file.unlink()
-    assert host.change(replace(REGISTER, found="absent")).status == 0
+    assert host.change(replace(REGISTER, text=text_of({"runtimes": NVIDIA}), found="absent")).status == 0
     assert host.file.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_file_with_a_proxys_password_is_roots_alone(host: DaemonHost, is_there: bool) -> None:
+    if not is_there:
+        host.file.unlink()
+    assert host.change(REGISTER if is_there else replace(REGISTER, found="absent")).status == 0
+    assert host.file.stat().st_mode & 0o777 == 0o600
 
 
 def test_first_file_that_does_not_work_is_taken_away(host: DaemonHost) -> None:
