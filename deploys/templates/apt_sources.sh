@@ -3,6 +3,17 @@
 # NAME URI SOURCE_PATH SOURCE KEY_PATH KEY_URL FINGERPRINT, the last three empty where apt has the key already.
 # A repository that does not work is taken away again.
 
+# set_aside: a copy of this host's sources without what the older files have of the repositories, into $RUN. Where they
+# name other keys for one address, apt would not even fetch the tools from the sources beside them.
+set_aside() {
+  mkdir -p "$RUN/etc" && cp -p /etc/apt/sources.list "$RUN/etc/" 2>/dev/null || : >"$RUN/etc/sources.list"
+  cp -Rp /etc/apt/sources.list.d "$RUN/etc/" || return 1
+  while read -r _ _ text path; do
+    copy=$RUN/etc/${path#/etc/apt/}
+    if [ "$text" = - ]; then rm -f "$copy"; elif [ -e "$copy" ]; then printf '%s' "$text" | base64 -d >"$copy"; fi
+  done <"$RUN/input"
+}
+
 need_tools() {
   missing=
   command -v curl >/dev/null || missing="$missing curl"
@@ -10,9 +21,14 @@ need_tools() {
   [ -s /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
   [ -n "$missing" ] || return 0
   wait_for_locks
-  apt-get update >"$log" 2>&1
+  here=
+  if [ -s "$RUN/input" ]; then
+    set_aside && here="-o Dir::Etc::sourcelist=$RUN/etc/sources.list -o Dir::Etc::sourceparts=$RUN/etc/sources.list.d"
+  fi
   # shellcheck disable=SC2086
-  install_packages "$log" $missing || fail "the tools to fetch and check keys cannot be installed" \
+  apt-get update $here >"$log" 2>&1
+  # shellcheck disable=SC2086
+  install_packages "$log" $here $missing || fail "the tools to fetch and check keys cannot be installed" \
     "apt-get install$missing: $(short "$log")" "mend the host's own package sources"
 }
 

@@ -96,6 +96,17 @@ def test_older_files_lose_the_repository_and_nothing_else(host: Place, manager: 
     assert "secret" not in (host.root / "calls").read_text()
 
 
+@pytest.mark.parametrize("manager", ["apt"], indirect=True)
+def test_tools_are_fetched_though_the_older_files_contradict_each_other(host: Place, manager: str) -> None:
+    (host.bin / "curl").rename(host.root / "curl")
+    look = 'for word; do case $word in *sourcelist=*) cat "${word#*=}" ;; *sourceparts=*) ls "${word#*=}" ;; esac; done'
+    come = "[ ! -e $here/curl ] || mv $here/curl $here/bin/"
+    host.stand_in("apt-get", f"{look} >>$here/read; {come}")
+    assert add(host, manager).status == 0
+    assert (host.root / "read").read_text() == STAYS * 2
+    assert "install" in "".join(call for call in host.calls("apt-get") if "curl" in call)
+
+
 def test_a_file_that_has_changed_since_is_left_alone_and_so_is_all(host: Place, manager: str) -> None:
     done = add(host, manager, text="deb https://other.example/debian trixie main\n")
     assert done.status == 1
