@@ -17,7 +17,7 @@ OLD_KEY, OTHER_KEY = "/usr/share/keyrings/docker-archive-keyring.asc", "/etc/apt
 # Debian's containerd and runc, on which nothing runs.
 BEGIN = f"""
 export DEBIAN_FRONTEND=noninteractive
-apt-get update && apt-get install -y --no-install-recommends curl gpg containerd runc
+apt-get update && apt-get install -y --no-install-recommends containerd runc
 useradd --create-home site
 cd /etc/apt/sources.list.d
 echo 'deb [arch=amd64 signed-by={OLD_KEY}] https://download.docker.com/linux/debian trixie stable' >docker.list
