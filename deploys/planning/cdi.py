@@ -37,7 +37,7 @@ def plan_cdi(
     is_missing = changes_driver or all(is_stale(spec, host) for spec in specs)
     notes = list(toolkit.notes)
     if is_missing:
-        notes.append(Note("makes the CDI specification anew", f"Docker takes CDI devices; {_describe(specs)}"))
+        notes.append(Note("makes the CDI specification", f"Docker takes CDI devices; {_describe(specs)}"))
     if stale:
         notes.append(Note(f"puts {', '.join(stale)} aside", "it is of another driver"))
     return replace(toolkit, cdi=is_missing, stale_specs=stale, notes=tuple(notes))
