@@ -9,7 +9,8 @@ set_aside() {
   mkdir -p "$RUN/etc" && cp -p /etc/apt/sources.list "$RUN/etc/" 2>/dev/null || : >"$RUN/etc/sources.list"
   cp -Rp /etc/apt/sources.list.d "$RUN/etc/" || return 1
   while read -r _ _ text path; do
-    copy=$RUN/etc/${path#/etc/apt/}
+    copy=$RUN/etc/sources.list.d/${path##*/}
+    [ "$path" != /etc/apt/sources.list ] || copy=$RUN/etc/sources.list
     if [ "$text" = - ]; then rm -f "$copy"; elif [ -e "$copy" ]; then printf '%s' "$text" | base64 -d >"$copy"; fi
   done <"$RUN/input"
 }

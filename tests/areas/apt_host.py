@@ -45,6 +45,7 @@ done
 # The change is made by "$here/after": what is installed once apt is done.
 APT_GET = """
 case "$*" in
+  *--download-only*) ;;
   *download*) for name; do :; done; : >"$name.deb" ;;
   *--simulate*) cat "$here/choice" ;;
   *) [ ! -e "$here/after" ] || cp "$here/after" "$here/installed" ;;
