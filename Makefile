@@ -10,7 +10,7 @@ demo: .venv
 
 # Everything: `check`, the shell scripts in a real shell, and the tests against the simulated hosts.
 test: check
-	$(PYTHON) -m pytest tests/areas
+	$(PYTHON) -m pytest tests/areas -n 2
 	@sh bootstrap.sh program shellcheck
 	find . -name '*.sh' -not -path './.*' -not -path './tests/machines/*' -exec shellcheck --severity=warning .ci/run {} +
 	@$(PYTHON) -m tests.sandbox up
