@@ -147,7 +147,6 @@ class Container:
     image: str
     runtime: str | None
     running: bool = True
-    pid: int | None = None  # of its first process, as the host counts
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,6 @@ class Toolkit:
     cdi_specs: tuple[CdiSpec, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
     mode: str | None = None  # of nvidia-container-runtime in its config.toml: auto, legacy, csv, cdi, jit-cdi
     hook_since: int | None = None  # when nvidia-container-runtime-hook (or nvidia-cdi-hook, the later) came or changed
-    cdi_refresh: str | None = None  # state of nvidia-cdi-refresh.service where there is such a unit: active, failed …
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,12 @@ gpu_users() {
     done
 }
 
-# services KEY UNIT…: the state of those that are there
-services() {
+driver_services() {
     [ -e run/systemd/system ] || return 0
-    key=$1
-    shift
-    for unit; do
+    for unit in nvidia-persistenced nvidia-fabricmanager; do
         for folder in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
             if [ -e "$folder/$unit.service" ]; then
-                say "$key" "$unit $(limited systemctl is-active "$unit")"
+                say service "$unit $(limited systemctl is-active "$unit")"
                 break
             fi
         done
@@ -185,7 +182,7 @@ driver() {
         limited dmesg 2>/dev/null | grep -E 'NVRM|nvidia|nova_core' | tail -n 20 | each kernel_log
     fi
     gpu_users
-    services service nvidia-persistenced nvidia-fabricmanager
+    driver_services
     for instance in proc/driver/nvidia/capabilities/gpu*/mig/gi*; do
         if [ -d "$instance" ]; then say mig "$instance"; fi
     done
@@ -347,7 +344,7 @@ docker_state() {
     root=${root%%'"'*}
     if containers=$(limited docker ps -aq --no-trunc); then
         say listed containers
-        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.State.Pid}}'
+        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}}'
         # shellcheck disable=SC2086
         [ -z "$containers" ] || limited docker inspect --type container --format "$about" $containers | each container
     fi
@@ -433,7 +430,6 @@ docker_engine() {
     # The last of these is the hook's older name.
     stat -c %Z usr/bin/nvidia-container-runtime-hook usr/bin/nvidia-cdi-hook usr/bin/nvidia-container-toolkit |
         each hook
-    services cdi_refresh nvidia-cdi-refresh
     cdi_specs
 }
 

@@ -13,6 +13,7 @@ from deploys.planning.catalogue import RepositoryRow
 from deploys.planning.records import Area, Note, Refusal, Repository
 from deploys.planning.yum_sources import Section, read_sections
 from facts.model import Host, SourceFile
+from facts.printing import printable
 
 # The folders whose keyrings the probe lists.
 KEYRING_FOLDERS = ("/etc/apt/keyrings/", "/usr/share/keyrings/")
@@ -124,9 +125,13 @@ def _refuse_shared(repository: Repository, entry: Entry, area: Area) -> Refusal:
     return Refusal(
         area,
         f"a source of somebody names the {repository.name} repository among others, and apt cannot use it as it is",
-        f"{entry.path}: {' '.join(entry.source.uris)}; Signed-By: {entry.source.signed_by or 'none'}",
+        f"{entry.path}: {printable(' '.join(entry.source.uris))}; Signed-By: {_signer(entry.source.signed_by)}",
         f"take {repository.uri} out of that entry, then run this again: it is added as a source of its own",
     )
+
+
+def _signer(signed_by: str) -> str:
+    return "a key in the entry itself" if "BEGIN PGP" in signed_by else signed_by or "none"
 
 
 def _switched_off_apt(files: Iterable[SourceFile], entries: list[Entry]) -> tuple[tuple[str, str, str], ...]:

@@ -14,6 +14,7 @@ from deploys.planning.daemon_keys import Keys
 Path = tuple[str, ...]
 Config = dict[str, Any]
 VERSION = 1  # of the ledger's format
+SECRETS = re.compile(r"^proxies$|token|passw|secret|credential|api.?key", re.IGNORECASE)  # names of keys
 DEPTH = 50  # of nesting; daemon.json's own keys go five deep
 
 
@@ -313,10 +314,9 @@ def redacted(value: object, *, is_secret: bool = False) -> Any:
     """The value with ``***`` for what nobody should read: proxies, tokens and passwords, and URLs' user parts."""
     if isinstance(value, dict):
         return {
-            name: redacted(inner, is_secret=is_secret or bool(re.search(r"^proxies$|token|passw|secret", name)))
-            for name, inner in value.items()
+            name: redacted(inner, is_secret=is_secret or bool(SECRETS.search(name))) for name, inner in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [redacted(inner, is_secret=is_secret) for inner in value]
     if not isinstance(value, str):
         return value

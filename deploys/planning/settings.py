@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from deploys.planning.daemon_config import redacted
+
 
 def _number_as_text(value: object) -> object:
     """Inventories may say 580 or "580"."""
@@ -199,6 +201,7 @@ def _unknown_name(name: str) -> Problem:
 def _invalid_value(known: Mapping[str, object], detail: Mapping[str, object]) -> Problem:
     location = detail["loc"]
     name = str(location[0]) if isinstance(location, tuple) and location else "?"
-    # Somebody may have written the password itself where its place belongs.
-    shown = "" if name.startswith("sudo_password") else f"; it is {known.get(name)!r}"
+    # Somebody may have written the password itself where its place belongs, and addresses may have one in them.
+    is_secret = name.startswith("sudo_password") or "proxy" in name
+    shown = "" if is_secret else f"; it is {redacted(known.get(name))!r}"
     return Problem(name, f"{detail['msg']}{shown}")

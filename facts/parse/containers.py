@@ -126,8 +126,8 @@ def read_containers(answer: Answer) -> tuple[Container, ...] | None:
     # Not split(): a container that an old Docker made may have no runtime.
     rows = (value.split(" ") for value in answer.all("docker", "container"))
     return tuple(
-        Container(identity, name.lstrip("/"), image, runtime or None, running == "true", to_int(pid) or None)
-        for identity, name, runtime, image, running, pid in (row for row in rows if len(row) == 6)
+        Container(identity, name.lstrip("/"), image, runtime or None, running == "true")
+        for identity, name, runtime, image, running in (row for row in rows if len(row) == 5)
     )
 
 
@@ -148,14 +148,12 @@ def read_toolkit(answer: Answer) -> Toolkit:
     """NVIDIA Container Toolkit's packages, runtime, its configuration and CDI files."""
     specs = (value.partition(" ") for value in answer.all("docker", "cdi"))
     hooks = map(to_int, answer.all("docker", "hook"))
-    refresh = answer.first("docker", "cdi_refresh")
     return Toolkit(
         packages=pick(installed(answer), TOOLKIT_PACKAGES),
         runtime_path=answer.first("docker", "runtime"),
         cdi_specs=tuple(CdiSpec(path, library.partition(".so.")[2] or None) for library, _, path in specs),
         mode=runtime_mode(answer),
         hook_since=max((since for since in hooks if since), default=None),
-        cdi_refresh=(refresh.partition(" ")[2] or "unknown") if refresh else None,
     )
 
 

@@ -78,12 +78,12 @@ def test_cdi_is_on_where_the_daemon_has_folders_for_it(folders: list[str] | None
 def test_stopped_containers_and_those_without_a_runtime_are_listed() -> None:
     docker = host_of(
         "docker.listed=containers",
-        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true 4711",
-        "docker.container=bb /old  debian:9 false 0",
+        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true",
+        "docker.container=bb /old  debian:9 false",
         "docker.container=half a row",
     ).docker
-    train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", running=True, pid=4711)
-    assert docker.containers == (train, Container("bb", "old", "debian:9", None, running=False, pid=None))
+    train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", running=True)
+    assert docker.containers == (train, Container("bb", "old", "debian:9", None, running=False))
     assert docker.running_containers == (train,)
 
 
@@ -139,12 +139,6 @@ def test_hook_is_as_old_as_its_installation(tmp_path: Path, tools: Path) -> None
     write(tmp_path, "usr/bin/nvidia-container-runtime-hook", "")
     installed = int(hook.stat().st_ctime)
     assert parse_probe(run_probe(tmp_path, [tools])).toolkit.hook_since == installed
-
-
-def test_state_of_the_service_that_refreshes_cdi() -> None:
-    assert host_of("docker.cdi_refresh=nvidia-cdi-refresh active").toolkit.cdi_refresh == "active"
-    assert host_of("docker.cdi_refresh=nvidia-cdi-refresh ").toolkit.cdi_refresh == "unknown"
-    assert host_of().toolkit.cdi_refresh is None
 
 
 YAML_SPEC = """

@@ -132,6 +132,17 @@ def test_a_source_that_names_others_too_is_not_taken_apart() -> None:
     assert plan("docker", BARE, {f"{FOLDER}/site.sources": f"{text}Signed-By: {KEYRING}\n"}) is None
 
 
+def test_a_refused_source_is_shown_without_password_and_key() -> None:
+    key = " -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abcd\n"
+    text = f"Types: deb\nURIs: {DOCKER} https://lab:geheim@mirror.lab/debian\nSuites: trixie\nComponents: stable\n"
+    older = f"deb {DOCKER} trixie stable\n"
+    found = plan("docker", BARE, {f"{FOLDER}/both.sources": f"{text}Signed-By:\n{key}", f"{FOLDER}/old.list": older})
+    assert isinstance(found, Refusal)
+    assert "Signed-By: a key in the entry itself" in found.seen
+    assert "geheim" not in found.seen
+    assert "abcd" not in found.seen
+
+
 @pytest.mark.parametrize(
     "line",
     [

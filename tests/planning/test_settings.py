@@ -123,3 +123,19 @@ def test_a_password_is_not_taken_for_a_variables_name() -> None:
 )
 def test_other_inventory_data_is_left_to_its_owner(name: str) -> None:
     assert settings({name: object()}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("docker_http_proxy", ["http://user:geheim@proxy.lab"]),
+        ("docker_registry_mirrors", ["https://user:geheim@mirror.lab", 5]),
+        ("docker_daemon_json", '{"proxies": {"http-proxy": "http://user:geheim@proxy.lab"}}'),
+        ("docker_log_opts", {"splunk-token": "geheim", "max-file": 3}),
+    ],
+)
+def test_a_wrong_value_is_shown_without_its_password(name: str, value: object) -> None:
+    found = read_settings({name: value})
+    assert isinstance(found, tuple)
+    assert name in str(found[0])
+    assert "geheim" not in str(found[0])
