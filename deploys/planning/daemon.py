@@ -241,8 +241,14 @@ def _waiting(paths: tuple[Path, ...], new: Config, docker: Docker, keys: Keys) -
     # A reload takes the file's runtimes in place of all others, and forgets those of the flags: moby daemon/config
     # Reload reads only the file, and reload_unix.go replaces them. At a start both hold.
     forgets = "runtimes" in new and bool(_flagged_runtimes(docker).difference(new["runtimes"] or ()))
-    waiting = tuple(path for path in paths if keys.action(path, new) is Action.RESTART)
-    return waiting + (("runtimes",),) * forgets
+    waiting = (path for path in paths if keys.action(path, new) is Action.RESTART)
+    return tuple(path for path in waiting if not _is_in_force(path, new, docker, keys)) + (("runtimes",),) * forgets
+
+
+def _is_in_force(path: Path, new: Config, docker: Docker, keys: Keys) -> bool:
+    """Whether the daemon does already what the one value at a path asks for, as where it is its default."""
+    lines = tuple(keys.lines(path, at(new, path)))
+    return keys.has_default(path) and bool(lines) and all(is_heeded(line, docker) for line in lines)
 
 
 def _gone_runtimes(wish: Wish, merged: Merged, unheeded: tuple[Path, ...]) -> frozenset[str]:

@@ -233,9 +233,20 @@ def test_another_data_root_only_where_there_is_nothing(docker: Docker, remedy: s
     assert plan(BARE, Settings(docker_data_root="/data/docker"), docker=DockerPlan(packages=("docker-ce",))).text
 
 
-def test_the_data_root_that_is_dockers_own_stops_nothing() -> None:
-    found = plan(on(replace(ASKED, containers=(TRAINING,))), Settings(docker_data_root="/var/lib/docker"))
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Settings(docker_data_root="/var/lib/docker"),
+        Settings(docker_log_driver="json-file"),
+        Settings(docker_cgroup_driver="systemd"),
+    ],
+)
+def test_what_docker_does_already_needs_no_restart(wish: Settings) -> None:
+    docker = replace(ASKED, containers=(TRAINING,), in_force=(*ASKED.in_force, "cgroup-driver=systemd"))
+    found = plan(on(docker), wish)
     assert (found.refusal, found.action) == (None, Action.RELOAD)
+    other = Settings(docker_cgroup_driver="cgroupfs")
+    assert "a restart of Docker, for exec-opts" in refusal(plan(on(docker), other))
 
 
 @pytest.mark.parametrize("text", ['{"runtimes": {}}', '{"runtimes": {"nvidia": {"path": "n"}}}'])
