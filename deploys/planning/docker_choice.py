@@ -59,6 +59,8 @@ def limit_to_l4t(wish: Wish, row: DockerPackages, host: Host, catalogue: Catalog
     if not l4t or not numbers(affected.first) <= numbers(l4t) < numbers(affected.fixed):
         return wish
     newest = affected.newest_docker
+    if numbers(host.docker.server_version or "")[:1] > numbers(newest):
+        return wish  # a newer one runs: somebody has given it the table, or told it to do without
     because = f"L4T {l4t} lacks the iptables raw table, which newer ones need; {affected.fixed} and newer have it"
     major = numbers(wish.oldest)[:1]
     if row.origin == "docker" and major <= numbers(newest):

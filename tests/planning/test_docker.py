@@ -294,6 +294,9 @@ def test_a_docker_that_would_not_start_is_refused(data: dict[str, str], seen: st
 
 def test_docker_that_runs_on_such_a_kernel_is_kept() -> None:
     assert plan(replace(with_jetson(JETSON, l4t="36.4.3"), docker=DOCKER)).refusal is None
+    # Whoever runs 29 there has given it the table, or told it to do without.
+    changed = plan(replace(with_jetson(JETSON, l4t="36.4.3"), docker=DOCKER), Settings(docker_version="29.9.0"))
+    assert (changed.refusal, changed.release) == (None, "29.9.0")
 
 
 @pytest.mark.parametrize(
