@@ -243,7 +243,9 @@ def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
         return _check_no_toolkit(host)
     versions = {version for name, version in host.toolkit.packages if name in plan.toolkit.expected}
     if not host.toolkit.runtime_path:
-        return _bad(Area.TOOLKIT, "nvidia-container-runtime is not there", "run deploys/container_toolkit.py")
+        # Where no driver is wished for, none is expected.
+        missing = _bad(Area.TOOLKIT, "nvidia-container-runtime is not there", "run deploys/container_toolkit.py")
+        return missing if plan.toolkit.expected else ()
     if len(versions) > 1:
         return _bad(
             Area.TOOLKIT, f"its packages are of versions {', '.join(sorted(versions))}", "install them as one version"

@@ -16,6 +16,7 @@ from tests.planning.hosts import (
     DOCKER_DESKTOP,
     DRIVER_580,
     JETSON,
+    NO_DRIVER,
     PROOF_IMAGE,
     READY,
     TOOLKIT_PACKAGES,
@@ -199,6 +200,12 @@ def toolkit_of(version: str) -> Toolkit:
     """A whole set of NVIDIA's packages."""
     packages = tuple((name, version) for name, _ in TOOLKIT_PACKAGES)
     return Toolkit(packages, "/usr/bin/nvidia-container-runtime", ())
+
+
+def test_a_host_without_driver_and_toolkit_is_good_where_no_driver_is_wished_for() -> None:
+    docker = replace(DOCKER, daemon_json=None, runtimes=("runc",))
+    host = replace(READY, driver=NO_DRIVER, toolkit=Toolkit((), None, ()), docker=docker)
+    assert sum_up(check(make_plan(Settings(nvidia_driver="absent"), host, CATALOGUE), host, CATALOGUE)) is Verdict.GOOD
 
 
 def test_known_trouble_is_noted_and_a_jetpacks_is_bad() -> None:
