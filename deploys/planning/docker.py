@@ -84,6 +84,8 @@ def _plan_install(settings: Settings, host: Host, catalogue: Catalogue) -> Docke
         remove=remove,
         hold=row.hold,
         repository=repository,
+        # Debian's packages start what they bring; docs.docker.com/engine/install/rhel: "it doesn't start Docker".
+        start=host.packages.manager == "dnf",
         notes=(
             *_describe_install(settings, row, wish, host, remove),
             *describe_taken(wish.release, taken),
