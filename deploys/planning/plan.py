@@ -59,7 +59,7 @@ def make_plan(
     reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
     toolkit = _plan_toolkit(settings, host, catalogue, driver=driver)
     daemon = _plan_daemon(settings, host, catalogue, areas, docker=docker, toolkit=toolkit)
-    toolkit = _plan_cdi(toolkit, host, catalogue, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
+    toolkit = _plan_cdi(toolkit, host, catalogue, areas, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
     if toolkit.uninstall and (blocked := _blocked((Area.DAEMON, daemon), areas=areas)):
         toolkit = ToolkitPlan(skipped=blocked)
     proof = _plan_proof(
@@ -111,16 +111,20 @@ def _plan_cdi(
     toolkit: ToolkitPlan,
     host: Host,
     catalogue: Catalogue,
+    areas: frozenset[Area],
     *,
     driver: DriverPlan,
     docker: DockerPlan,
     daemon: DaemonPlan,
     reboot: RebootPlan,
 ) -> ToolkitPlan:
-    """CDI specifications are made of a driver that is loaded."""
+    """CDI specifications are made of a driver that is loaded, or will be by this run."""
     if toolkit.absent or toolkit.refusal or toolkit.skipped or driver.absent or (reboot.due and not reboot.allowed):
         return toolkit
-    changes_driver = bool(driver.packages or driver.reload or reboot.due)
+    if not host.driver.loaded_version and _blocked((Area.DRIVER, driver), areas=areas):
+        return toolkit
+    is_installed = Area.DRIVER in areas and bool(driver.packages or driver.reload)
+    changes_driver = is_installed or (Area.REBOOT in areas and reboot.due)
     return plan_cdi(toolkit, host, catalogue, docker=docker, daemon=daemon, changes_driver=changes_driver)
 
 

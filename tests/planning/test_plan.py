@@ -144,6 +144,18 @@ def test_a_specification_of_the_old_driver_is_made_anew_when_the_new_one_is_load
     assert not plan(host).toolkit.cdi
 
 
+def test_a_specification_is_made_of_a_driver_that_is_loaded_by_then() -> None:
+    areas = frozenset({Area.TOOLKIT, Area.DAEMON})
+    taking = replace(READY, docker=replace(DOCKER, cdi=True))
+    bare = replace(taking, driver=BARE.driver)
+    assert (plan(bare).toolkit.cdi, plan(bare, areas=areas).toolkit.cdi) == (True, False)
+    assert plan(taking, areas=areas).toolkit.cdi
+    # The driver that is wished for does not come in this run.
+    spec = CdiSpec("/var/run/cdi/nvidia.yaml", "580.95.05")
+    made = replace(taking, toolkit=replace(READY.toolkit, cdi_specs=(spec,)))
+    assert not plan(made, Settings(nvidia_driver_branch="595", reboot="when-needed"), areas=areas).toolkit.cdi
+
+
 def test_a_refused_docker_stops_what_needs_it_and_not_the_driver() -> None:
     found = plan(with_jetson(JETSON, l4t="36.4.3"), Settings(gpu_proof_image=PROOF_IMAGE, docker_version="28"))
     assert [refusal.area for refusal in found.refusals] == [Area.DOCKER]
