@@ -17,6 +17,7 @@ LONGEST_FIRST = (
     "test_fleet.py",
     "test_docker_versions.py",
     "test_daemon_json.py",
+    "test_daemon_versions.py",
     "test_enterprise_linux.py",
     "test_driver.py",
     "test_invocations.py",

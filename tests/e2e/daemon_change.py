@@ -11,12 +11,23 @@ from dataclasses import dataclass
 
 from deploys.areas.access import Access, load_detached
 from deploys.areas.docker import daemon_json_input, daemon_json_words
-from deploys.planning.records import DaemonPlan
+from deploys.planning.records import Action, DaemonPlan
 from tests.e2e.fleet import DAEMON_JSON
-from tests.e2e.harness import LIMIT, Machine, running
+from tests.e2e.harness import LIMIT, Machine, running, wait_until
+from tests.e2e.snapshot import keep_me_pid
 
 FOLDER = "/var/lib/gpu-hosts/daemon-json"
 PENDING = f"{FOLDER}/pending"
+TAKEN_BACK = "Docker did not take the new daemon.json; the old one is back and Docker runs"
+# Keys with which dockerd does not start, and what it says then. Its own check lets most of them pass.
+FAILING: tuple[tuple[dict[str, object], str], ...] = (
+    ({"default-runtime": "absent"}, "specified default runtime 'absent' does not exist"),
+    ({"runtimes": {"runc": {"path": "/usr/bin/runc"}}}, "runtime name 'runc' is reserved"),
+    ({"exec-opts": ["native.cgroupdriver=foo"]}, "native.cgroupdriver option foo not supported"),
+    ({"log-opts": {"absent": "1"}}, "unknown log opt 'absent' for json-file log driver"),
+    ({"registry-mirrors": ["mirror.lab"]}, "invalid mirror: "),
+    ({"storage-driver": "bogus"}, "error initializing graphdriver: driver not supported"),
+)
 # Docker's command line, slow to answer while a change is under way: events are asked for after a reload, and what is in
 # force after a restart. The daemon itself is as it is.
 SLOW_DOCKER = f"""#!/bin/sh
@@ -85,6 +96,34 @@ def _command(plan: DaemonPlan) -> tuple[str, str]:
     return command.get_raw_value(), "".join(f"{line}\n" for line in command.connector_arguments["_stdin"])
 
 
+def refused(machine: Machine, plan: DaemonPlan) -> str:
+    """What a change that fails says. File, daemon and container are as they were before it."""
+    before = _seen(machine)
+    said = change(machine, plan)
+    assert (said.status, _seen(machine), is_settled(machine)) == (1, before, True), said.text
+    return said.text
+
+
+def _seen(machine: Machine) -> tuple[str, int, str]:
+    return machine.read(DAEMON_JSON), keep_me_pid(machine), in_force(machine, "{{.LoggingDriver}} {{.Labels}}")
+
+
+def kill_daemon_in_the_middle(machine: Machine, plan: DaemonPlan) -> None:
+    """Kill dockerd once it has ``plan``'s file. systemd starts it again, and the change succeeds."""
+    slow_docker_down(machine, "events" if plan.action is Action.RELOAD else "info")
+    with changing(machine, plan) as client:
+        wait_for_the_middle(machine, plan.text or "")
+        killed = daemon(machine)
+        machine.sh(f"kill -KILL {killed}")
+        wait_until(lambda: daemon(machine) not in ("0", killed), "the daemon's return")
+        let_docker_answer(machine)
+        assert client.wait(60) == 0
+    assert machine.read(DAEMON_JSON) == plan.text
+    assert is_settled(machine)
+    for line in plan.expected:
+        assert line.partition("=")[2] in in_force(machine, "{{.Runtimes}} {{.LoggingDriver}}")
+
+
 def slow_docker_down(machine: Machine, question: str = "events") -> None:
     """Hold up the answer to ``docker QUESTION`` until ``let_docker_answer``."""
     machine.sh(f"rm -f /run/docker-asked /run/docker-answers; echo {question} >/run/docker-slow")
@@ -109,6 +148,11 @@ def is_settled(machine: Machine) -> bool:
     """Whether nothing of a transaction is left but its lock, the ledger and what a killed client has left."""
     left = machine.sh(f"ls {FOLDER}; ls /etc/docker | grep gpu-hosts.new; true").split()
     return {name for name in left if not name.startswith("run.")} <= {"lock", "ledger"}
+
+
+def daemon(machine: Machine) -> str:
+    """The process of dockerd."""
+    return machine.sh("systemctl show --property MainPID --value docker")
 
 
 def in_force(machine: Machine, template: str) -> str:

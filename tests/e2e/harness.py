@@ -206,6 +206,22 @@ class Controller:
         return Run(process.returncode, COLOURS.sub("", text), {})
 
 
+def wish(controller: Controller, host: Machine, deploy: str, wishes: Mapping[str, object]) -> Run:
+    """Run ``deploy`` on ``host`` with these settings."""
+    inventory = data_of(host)
+    inventory[host.name].update(wishes)
+    return controller.run(inventory, deploy, "-y")
+
+
+def apply(controller: Controller, host: Machine, deploy: str, wishes: Mapping[str, object]) -> Run:
+    """Wish for it twice: the first run makes it so, the second has nothing to do."""
+    first = wish(controller, host, deploy, wishes)
+    assert (first.status, first.verdicts) == (0, {host.name: "good"}), first.text
+    second = wish(controller, host, deploy, wishes)
+    assert (second.status, second.counts, second.operations) == (0, {host.name: 1}, []), second.text
+    return first
+
+
 @contextmanager
 def running(command: Command, *, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
     """Start a command at the checkout's root, its whole output in one pipe. It is killed (SIGKILL) at the end."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.e2e.fleet import DAEMON_JSON
-from tests.e2e.harness import DEPLOY, Controller, Machine, Run, data_of, machine
+from tests.e2e.harness import DEPLOY, Controller, Machine, apply, machine, wish
 from tests.sandbox.state import FOLDER
 
 DOCKER, TOOLKIT = "deploys/docker.py", "deploys/container_toolkit.py"
@@ -51,22 +51,6 @@ def server() -> Iterator[Machine]:
             fresh.write(path, (FOLDER / "vendors/www/download.docker.com/linux/debian/gpg").read_text())
         fresh.sh(BEGIN)
         yield fresh
-
-
-def wish(controller: Controller, server: Machine, deploy: str, wishes: Mapping[str, object]) -> Run:
-    """One run."""
-    inventory = data_of(server)
-    inventory[server.name].update(wishes)
-    return controller.run(inventory, deploy, "-y")
-
-
-def apply(controller: Controller, server: Machine, deploy: str, wishes: Mapping[str, object]) -> Run:
-    """Wish for it twice: the first run makes it so, the second has nothing to do."""
-    first = wish(controller, server, deploy, wishes)
-    assert (first.status, first.verdicts) == (0, {server.name: "good"}), first.text
-    second = wish(controller, server, deploy, wishes)
-    assert (second.status, second.counts, second.operations) == (0, {server.name: 1}, []), second.text
-    return first
 
 
 def versions(server: Machine) -> dict[str, str]:
