@@ -35,7 +35,7 @@ def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> Toolki
 def _plan_l4ts(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
     """The toolkit of a JetPack stays, holes and all, unless its owner wants NVIDIA's ordinary one over it."""
     version = dict(host.toolkit.packages).get("nvidia-container-toolkit", "of unknown version")
-    kept = Note(f"toolkit {version} is kept", "it came with L4T")
+    kept = Note(f"toolkit {version} is kept", "a Jetson's is L4T's, or what its owner put in its place")
     advisories = toolkit_advisories(host, catalogue)
     if not advisories:
         return ToolkitPlan(notes=(kept,))
