@@ -4,7 +4,10 @@ set -u
 umask 022
 LC_ALL=C
 PATH=${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}:/usr/local/sbin:/usr/sbin:/sbin
-export LC_ALL PATH
+# This host's own daemon, as the probe asks it: root may have another one in view.
+DOCKER_CONTEXT=default
+unset DOCKER_HOST
+export LC_ALL PATH DOCKER_CONTEXT
 state=/var/lib/gpu-hosts
 
 # explain WHAT SEEN TODO: the three parts of an error.

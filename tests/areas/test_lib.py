@@ -22,3 +22,9 @@ def test_the_next_kernel_is_the_newest_as_its_package_manager_has_it(place: Plac
         place.path(f"/boot/vmlinuz-{kernel}").touch()
         place.path(f"/lib/modules/{kernel}").mkdir(parents=True)
     assert place.run_text(place.moved(f"{load_script()}\nnext_kernel")).output == f"{kernels[1]}\n"
+
+
+def test_docker_is_asked_on_this_host_whatever_root_has_in_view(place: Place) -> None:
+    place.stand_in("docker", 'echo "context $DOCKER_CONTEXT, host ${DOCKER_HOST-none}"')
+    script = f"DOCKER_HOST=tcp://other:2375 DOCKER_CONTEXT=other\nexport DOCKER_HOST DOCKER_CONTEXT\n{load_script()}"
+    assert place.run_text(f"{script}\ndocker ps").output == "context default, host none\n"
