@@ -57,10 +57,14 @@ run_container() {
   # The runtime goes by this variable; with the others Docker itself says which GPUs.
   case $1 in --runtime=*) visible='-e NVIDIA_VISIBLE_DEVICES=all' ;; esac
   # shellcheck disable=SC2086
-  timeout 120 docker run --rm --name "$name" --network none $1 $visible -e NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+  began=$(date +%s)
+  # The client hands SIGTERM on to the container, whose first process leaves it unheard: only SIGKILL ends the waiting.
+  timeout -s KILL 120 docker run --rm --name "$name" --network none $1 $visible -e NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     "$pinned" python3 -c "$program" >"$out" 2>"$RUN/error" </dev/null
   rc=$?
-  [ "$rc" = 0 ] || docker rm -f "$name" >/dev/null 2>&1
+  # A container that was killed for memory exits 137 too.
+  if [ "$rc" = 137 ] && [ $(($(date +%s) - began)) -ge 120 ]; then rc=124; fi
+  [ "$rc" = 0 ] || timeout -s KILL 60 docker rm -f "$name" >/dev/null 2>&1
   # docker ends its errors with an empty line and a hint at --help; | separates the fields of the record.
   sed '/docker run --help/d; /^[[:space:]]*$/d; s/^docker: //' "$RUN/error" | tr '|' '/' >"$RUN/why"
   why=$(short "$RUN/why" 3)
@@ -77,7 +81,7 @@ run_container() {
 }
 
 need_docker "gpu proof"
-if ! docker image inspect "$pinned" >/dev/null 2>&1; then
+if ! timeout 60 docker image inspect "$pinned" >/dev/null 2>&1; then
   printf 'the image %s is not there: nothing was proved\n' "$image"
   exit 0
 fi

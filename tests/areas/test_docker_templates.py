@@ -1,4 +1,4 @@
-"""The pulls, in a real shell with a stand-in Docker."""
+"""The pulls and the start, in a real shell with a stand-in Docker."""
 
 from tests.areas.shell import Finished, Place, three_parts
 
@@ -17,3 +17,15 @@ def test_one_image_that_cannot_be_pulled_does_not_hold_up_the_next(place: Place)
     assert three_parts(done.output)
     assert "manifest unknown" in done.output
     assert any(call == "pull --quiet tools:1" for call in place.calls("docker"))
+
+
+def test_start_that_does_not_end_is_not_waited_for_without_end(place: Place) -> None:
+    shorter = 'for word; do shift; [ "$word" != 120 ] || word=1; set -- "$@" "$word"; done'
+    place.stand_in("timeout", f'{shorter}; exec {place.tools}/timeout "$@"')
+    place.stand_in("systemctl", "sleep 100")
+    place.stand_in("docker", "exit 1")
+    place.stand_in("journalctl", "echo 'Starting docker.service'")
+    done = place.run("docker_start")
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert "Starting docker.service" in done.output

@@ -97,6 +97,7 @@ def test_tegra_is_known_by_its_family_too(place: Place, family: str, injected: s
         ("no devices\\n0\\n\\n", 0, "no devices"),
         ("", 124, "docker run took more than 120 s"),
         ("", 125, "docker run:"),
+        ("", 137, "docker run:"),
     ],
 )
 def test_failed_proof_is_on_record_too(place: Place, said: str, status: int, result: str) -> None:
@@ -176,3 +177,13 @@ def test_without_the_image_an_earlier_proof_stays_on_record(place: Place) -> Non
     done = place.run("gpu_proof", arguments=("a", "a", "", RUNTIME))
     assert "nothing was proved" in done.output
     assert place.path(RECORD).read_text() == before
+
+
+def test_container_that_does_not_end_does_not_hang_the_run(place: Place) -> None:
+    """The client hands SIGTERM on to a container that does not hear it (seen with Docker 20.10)."""
+    real = place.tools / "timeout"
+    shorter = 'for word; do shift; [ "$word" != 120 ] || word=1; set -- "$@" "$word"; done'
+    place.stand_in("timeout", f'{shorter}; exec {real} "$@"')
+    place.stand_in("date", 'echo x >>"$here/clock"; echo $((1700000000 + 150 * $(grep -c x "$here/clock")))')
+    assert prove(place, "trap '' TERM; sleep 100").result == "docker run took more than 120 s"
+    assert any(call.startswith("rm -f gpu-hosts-proof") for call in place.calls("docker"))
