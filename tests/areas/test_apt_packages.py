@@ -242,13 +242,18 @@ def test_running_containers_are_looked_for_at_the_last_moment(
         assert installed(host) == before | {"xauth": "1"}
 
 
-def test_a_daemon_that_cannot_be_asked_is_not_restarted(host: Place) -> None:
+@pytest.mark.parametrize(
+    "state", ["echo active", "echo activating; exit 3", "echo deactivating; exit 3", "echo reloading; exit 3"]
+)
+def test_a_daemon_that_cannot_be_asked_is_not_restarted(host: Place, state: str) -> None:
     run_engine(host, "28.5.2")
     host.stand_in("docker", "exit 1")
+    host.stand_in("systemctl", state)
     done = change(host, group("docker", {**ENGINE, "release": "29", "restarts": "yes"}))
     assert done.status == 1
     assert three_parts(done.output)
-    host.stand_in("systemctl", "exit 3")
+    assert installed(host)["docker-ce"] == docker("28.5.2")
+    host.stand_in("systemctl", "echo inactive; exit 3")
     assert change(host, group("docker", {**ENGINE, "release": "29", "restarts": "yes"})).status == 0, "it does not run"
 
 
