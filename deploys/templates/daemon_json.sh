@@ -142,9 +142,10 @@ restart() {
   rm -f "$RUN/in_force"
   systemctl reset-failed docker.service docker.socket 2>/dev/null
   timeout 120 systemctl restart docker.service >/dev/null 2>&1 || return 1
+  deadline=$(($(date +%s) + 60))
   tries=0
   until ask; do
-    [ "$tries" -lt 30 ] || return 1
+    [ "$tries" -lt 30 ] && [ "$(date +%s)" -lt "$deadline" ] || return 1
     tries=$((tries + 1))
     sleep 2
   done
@@ -161,10 +162,13 @@ put() {
   sync "${file%/*}"
 }
 
-# own STAGED: with the old file's owner and mode. A proxy's password is nobody else's business.
+# own STAGED: with the old file's owner and mode. A proxy's password is nobody else's business, not for a moment.
 own() {
-  if [ -e "$file" ]; then chown --reference="$file" "$1" && chmod --reference="$file" "$1"; else chmod 0644 "$1"; fi
-  ! grep -q '://[^"/]*@' "$1" || chmod go= "$1"
+  mode=$(stat -c %a "$file" 2>/dev/null || echo 644)
+  # Docker takes a proxy without http:// too: user:password@proxy:3128.
+  ! grep -Eq '://[^"/]*@|"[^"]*:[^"/]*@' "$1" || mode=${mode%??}00
+  if [ -e "$file" ]; then chown --reference="$file" "$1" || return 1; fi
+  chmod "$mode" "$1"
 }
 
 # is_ours: whether the file is what we made of it, and another than it was.
@@ -222,11 +226,36 @@ unwritable() {
     "look at free space and at whether /etc and /var can be written"
 }
 
-# put_or_leave SOURCE: the same, or all is taken back.
+# put_or_leave SOURCE DIGEST: the same in place of the file that has this digest, or all is taken back. What somebody has
+# written meanwhile stays, and is what the daemon goes by.
 put_or_leave() {
+  [ "$(digest "$file")" = "$2" ] || {
+    take_back reload
+    changed
+  }
   put "$1" && return 0
   take_back reload || stuck
   unwritable
+}
+
+changed() {
+  fail "daemon.json has changed since it was read, so it was left alone" "SHA-256 $(digest "$file"), read was $found" \
+    "run this again"
+}
+
+would_stop() {
+  # shellcheck disable=SC2086
+  running=$(containers $ids)
+  seen='docker ps fails'
+  [ -z "$ids" ] || seen="running: $(printf '%s\n' "${running:-$ids}" | names)"
+  fail "Docker would have to be restarted for the new daemon.json, which stops containers; the old one stays" "$seen" \
+    "run this again when they have ended, or set docker_restart = \"when-needed\""
+}
+
+# is_still_idle: whether a restart stops as little as it was found to: nothing, where nothing ran.
+is_still_idle() {
+  [ "$effect/$stops_containers" = none/no ] || return 0
+  ids=$(timeout 60 docker ps -q --no-trunc) && [ -z "$ids" ]
 }
 
 # reason: what the daemon said of it, on one line. A failed start is repeated by systemd. Where it took the file, and only
@@ -307,14 +336,12 @@ if [ -n "$ids" ]; then
   fi
   has_live_restore "$RUN/new" || effect=stopped
 fi
+asked=$action
 if [ "$for_gpus" = yes ] && [ "$effect" != stopped ] && is_service; then action=restart; fi
 if [ "$action" = restart ]; then
   is_service || fail "Docker would have to be restarted for the new daemon.json; the old one stays" \
     "it is not a service of systemd here" "write the file and restart Docker by hand, as you start it"
-  [ "$effect" != stopped ] || [ "$stops_containers" = yes ] || fail \
-    "Docker would have to be restarted for the new daemon.json, which stops containers; the old one stays" \
-    "running: $(printf '%s\n' "$running" | names)" \
-    "run this again when they have ended, or set docker_restart = \"when-needed\""
+  [ "$effect" != stopped ] || [ "$stops_containers" = yes ] || would_stop
 fi
 [ "$action/$effect" = restart/kept ] || bridged=
 
@@ -325,8 +352,7 @@ if [ -e "$file" ] && ! { cp -p "$file" "$backup" && sync "$backup"; }; then
 fi
 was=$(if [ -e "$file" ]; then digest "$backup"; else echo absent; fi)
 # Compared at the last moment, because asking Docker took a while.
-[ "$was" = "$found" ] || fail "daemon.json has changed since it was read, so it was left alone" \
-  "SHA-256 $was, read was $found" "run this again"
+[ "$was" = "$found" ] || changed
 (umask 077 && printf '%s' "$ledger" | base64 -d >"$dir/ledger.new" && sync "$dir/ledger.new") || unwritable
 if [ -n "$bridged" ]; then (umask 077 && cp "$RUN/bridge" "$dir/bridge" && sync "$dir/bridge") || unwritable; fi
 printf 'was=%s\nnew=%s\nbridge=%s\nledger=%s\n' "$found" "$(digest "$RUN/new")" "${bridged:+$(digest "$RUN/bridge")}" \
@@ -334,17 +360,26 @@ printf 'was=%s\nnew=%s\nbridge=%s\nledger=%s\n' "$found" "$(digest "$RUN/new")" 
 began=$(date +%s)
 tried=reload
 if [ -n "$bridged" ]; then
-  put_or_leave "$RUN/bridge"
+  put_or_leave "$RUN/bridge" "$found"
   reload && ask && is_in_force live-restore=true || give_up expect=live-restore=true
 fi
-put_or_leave "$RUN/new"
+put_or_leave "$RUN/new" "$(if [ -n "$bridged" ]; then noted bridge; else noted was; fi)"
+# Looked at again, because the disk may have taken a while.
+if [ "$action" = restart ] && ! is_still_idle; then
+  if [ "$asked" = restart ]; then
+    take_back reload || stuck
+    would_stop
+  fi
+  action=reload
+fi
 if [ "$action" = restart ]; then
   tried=restart
   restart && [ -z "$(unmet "$@")" ] || give_up "$@"
 else
   reload && ask && [ -z "$(unmet "$@")" ] || give_up "$@"
 fi
-if [ -s "$dir/ledger.new" ]; then mv -f "$dir/ledger.new" "$dir/ledger"; else rm -f "$dir/ledger" "$dir/ledger.new"; fi || give_up
+mv -f "$dir/ledger.new" "$dir/ledger" || give_up
+[ -s "$dir/ledger" ] || rm -f "$dir/ledger"
 rm -f "$pending"
 rm -f "$dir/bridge"
 [ "$action/$effect" = restart/kept ] || exit 0

@@ -41,9 +41,10 @@ def test_reload_is_committed_with_backup_and_ledger(host: DaemonHost) -> None:
 
 
 def test_nothing_secret_is_in_a_process_list_or_for_others_to_read(host: DaemonHost) -> None:
-    host.place.stand_in("chown", 'stat -c %a "$2" >"$here/mode"')
+    for name in ("chown", "chmod"):
+        host.place.stand_in(name, f'{host.place.tools / name} "$@"; stat -c %a "$2" >>"$here/modes"')
     assert host.change(BRIDGED).status == 0
-    assert (host.place.root / "mode").read_text() == "600\n"
+    assert set((host.place.root / "modes").read_text().split()) == {"600"}
     assert "Wj7vQ" not in (host.place.root / "calls").read_text()
 
 
@@ -70,11 +71,13 @@ def test_first_file_is_readable_by_all_like_dockers_own(host: DaemonHost) -> Non
     assert host.file.stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("proxy", ["http://user:Wj7vQ@proxy.lab:3128", "user:Wj7vQ@proxy.lab:3128"])
 @pytest.mark.parametrize("is_there", [True, False])
-def test_file_with_a_proxys_password_is_roots_alone(host: DaemonHost, is_there: bool) -> None:
+def test_file_with_a_proxys_password_is_roots_alone(host: DaemonHost, is_there: bool, proxy: str) -> None:
     if not is_there:
         host.file.unlink()
-    assert host.change(REGISTER if is_there else replace(REGISTER, found="absent")).status == 0
+    plan = replace(REGISTER, text=text_of({"proxies": {"http-proxy": proxy}, "runtimes": NVIDIA}))
+    assert host.change(plan if is_there else replace(plan, found="absent")).status == 0
     assert host.file.stat().st_mode & 0o777 == 0o600
 
 
@@ -293,6 +296,43 @@ def test_for_gpus_a_reload_becomes_a_restart_where_it_stops_nothing(
     assert (host.text, host.starts, host.containers) == (new, starts, containers)
 
 
+LATE = 'case $1 in */pending) echo "id-late /late 4712" >"$here/containers" ;; esac'
+
+
+def test_container_that_starts_while_the_disk_is_written_is_not_stopped(host: DaemonHost) -> None:
+    host.place.stand_in("sync", LATE)
+    done = host.change(ROTATE)
+    assert refused(done, "Docker would have to be restarted for the new daemon.json, which stops containers")
+    assert "running: late" in done.output
+    assert is_as_before(host)
+    assert (host.containers, host.starts) == ({"late": 4712}, 0)
+
+
+def test_container_that_starts_meanwhile_makes_a_restart_for_gpus_a_reload(host: DaemonHost) -> None:
+    host.place.stand_in("sync", LATE)
+    assert host.change(replace(REGISTER, for_gpus=True)) == Finished(0, "")
+    assert (host.text, host.containers, host.starts) == (OURS, {"late": 4712}, 0)
+
+
+def test_restart_is_refused_where_docker_does_not_say_again_what_runs(host: DaemonHost) -> None:
+    host.place.stand_in("sync", 'case $1 in */pending) mv "$here/containers" "$here/gone" ;; esac')
+    done = host.change(ROTATE)
+    assert refused(done, "Docker would have to be restarted for the new daemon.json, which stops containers")
+    assert "seen: docker ps fails" in done.output
+    assert is_as_before(host)
+    assert host.starts == 0
+
+
+def test_edit_made_while_the_bridge_is_taken_up_is_not_lost(host: DaemonHost) -> None:
+    host.begin(THEIRS, containers={"job": 4711})
+    (host.place.root / "edited").write_text(EDITED)
+    model = (host.place.bin / "docker").read_text()
+    edit = '[ "$1" != events ] || [ ! -e "$here/edited" ] || mv "$here/edited" "$here/etc/docker/daemon.json"'
+    host.place.stand_in("docker", model.replace("; exit 0 ;;", " ;;") + edit)
+    assert refused(host.change(BRIDGED), "daemon.json has changed since it was read")
+    assert (host.text, host.starts, host.containers, host.is_settled) == (EDITED, 0, {"job": 4711}, True)
+
+
 @pytest.fixture
 def without_systemd(host: DaemonHost) -> Iterator[DaemonHost]:
     """The host with a dockerd of its own, known by its pid file."""
@@ -312,3 +352,15 @@ def test_without_systemd_a_reload_works(without_systemd: DaemonHost) -> None:
 def test_without_systemd_a_restart_is_refused(without_systemd: DaemonHost) -> None:
     assert refused(without_systemd.change(ROTATE), "Docker would have to be restarted for the new daemon.json; the old")
     assert is_as_before(without_systemd)
+
+
+def test_daemon_that_does_not_answer_after_its_start_is_not_waited_for_without_end(host: DaemonHost) -> None:
+    # Each question takes half a minute, as it does where the daemon accepts it and says nothing.
+    start = (host.place.bin / "systemctl").read_text()
+    host.place.stand_in("systemctl", f'{start}\n[ "$1" != restart ] || : >"$here/hung"')
+    docker = (host.place.bin / "docker").read_text()
+    host.place.stand_in("docker", f'if [ "$1" = info ] && [ -e "$here/hung" ]; then exit 1; fi\n{docker}')
+    tick = 'printf x >>"$here/clock"; read -r ticks <"$here/clock"; echo $((1700000000 + 30 * ${#ticks}))'
+    host.place.stand_in("date", f'case $* in +%s) {tick} ;; *) {host.place.tools}/date "$@" ;; esac')
+    assert refused(host.change(ROTATE), "Docker does not run: it did not take the new daemon.json")
+    assert len([call for call in host.place.calls("docker") if call.startswith("info")]) < 20

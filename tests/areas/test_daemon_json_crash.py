@@ -185,3 +185,15 @@ def test_wherever_it_is_killed_one_more_run_makes_it_right(
         assert (host.is_up, host.containers) == (True, {"job": 4711}), step
         step += 1
     assert step > 10
+
+
+def test_ledger_goes_with_the_change_that_empties_it(host: DaemonHost) -> None:
+    """Killed while it is taken away: ours without a ledger, or theirs with the old one."""
+    host.ledger.write_text(OLD_LEDGER)
+    kill = f'*/ledger | */ledger\\ *) {host.place.tools}/rm -f "$2"; kill -KILL 0 ;;'
+    host.place.stand_in("rm", f'case $* in {kill} esac\nexec {host.place.tools}/rm "$@"')
+    plan = replace(REGISTER, ledger="")
+    assert host.change(plan).status == KILLED
+    (host.place.bin / "rm").unlink()
+    assert host.change(replace(plan, found=digest(host.text))) == Finished(0, "")
+    assert (host.text, host.ledger.exists(), host.is_settled) == (OURS, False, True)
