@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 
+@cache  # a plan asks for the same few again and again
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers it begins with, which compare by value: (6, 12, 107) of 6.12.107+deb13-amd64; () for none."""
     found = re.match(r"\d+(\.\d+)*", version)

@@ -35,7 +35,7 @@ from tests.planning.hosts import (
 )
 
 CATALOGUE: Catalogue = load_catalogue()
-WALKS, STEPS = 100, 4
+WALKS, STEPS = 60, 4
 VERSIONS = ("19.03.15", "20.10.24", "25.0.5", "26.1.5", "27.5.1", "28.1.1", "28.5.2", "29.1.3", "29.4.3")
 FILES = (
     None,
