@@ -261,6 +261,8 @@ is_still_idle() {
 # reason: what the daemon said of it, on one line. A failed start is repeated by systemd. Where it took the file, and only
 # not all of it is in force, it said nothing of that.
 reason() {
+  # What it said a moment ago may still be on its way into the journal.
+  timeout 10 journalctl --sync >/dev/null 2>&1
   journalctl -u docker --since "@$began" --no-pager -o cat >"$RUN/said" 2>/dev/null
   grep -E 'failed to start daemon|unable to configure the Docker daemon' "$RUN/said" | tail -n 1 | grep . ||
     [ -n "$unmet" ] || short "$RUN/said" 3
