@@ -320,6 +320,11 @@ class Host:
     packages: Packages = field(default_factory=lambda: Packages(None, None, None, (), (), (), ()))
     proof: Proof | None = None
 
+    @property
+    def docker_desktop(self) -> bool:
+        """Whether this is a WSL distribution in which `docker` is Docker Desktop's."""
+        return bool(self.wsl and self.wsl.docker_desktop)
+
     def to_json(self) -> object:
         """The record in JSON's types: what pyinfra's own printing of facts asks for by this name."""
         return printable(self)

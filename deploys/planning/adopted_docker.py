@@ -16,6 +16,7 @@ from deploys.planning.docker_choice import (
     read_wish,
 )
 from deploys.planning.obstacles import MANAGERS, refuse_init, refuse_packages
+from deploys.planning.proof import GPUS_SINCE
 from deploys.planning.records import Area, DockerPlan, Note, Refusal
 from deploys.planning.repositories import plan_repository
 from deploys.planning.settings import Settings
@@ -24,8 +25,6 @@ from facts.model import Host
 
 # Installed engines that can be changed, and where each comes from.
 SOURCES = {"docker-ce": "docker", "docker.io": "distribution"}
-# Docker 19.03 brought `docker run --gpus`.
-GPUS_OPTION = "19.03"
 OTHER_REMEDIES = {
     "docker-desktop": "change Docker Desktop's version in Windows",
     "snap": "snap refresh docker --channel=…, or snap remove docker and run this again",
@@ -43,7 +42,7 @@ def plan_adopted(settings: Settings, host: Host, catalogue: Catalogue) -> Docker
 
 
 def _keep(host: Host) -> DockerPlan:
-    if host.wsl and host.wsl.docker_desktop:
+    if host.docker_desktop:
         return DockerPlan(notes=(Note("Docker Desktop's engine is used", "/usr/bin/docker leads into Docker Desktop"),))
     version = host.docker.server_version or host.docker.client_version or "of unknown version"
     note = Note(f"Docker {version} is kept", f"installed as {host.docker.origin or 'a package of unknown name'}")
@@ -61,8 +60,8 @@ def _describe(host: Host) -> list[Note]:
     notes, version = [], engine_version(host)
     if host.docker.origin in SOURCES and not _is_held(host.docker.origin, host):
         notes.append(Note("its packages are not on hold, and stay so", "an unattended upgrade of them restarts Docker"))
-    if version and is_older(version, GPUS_OPTION):
-        notes.append(Note("containers get GPUs by --runtime=nvidia alone", f"`--gpus` is there from {GPUS_OPTION} on"))
+    if version and numbers(version) < GPUS_SINCE:
+        notes.append(Note("containers get GPUs by --runtime=nvidia alone", "`--gpus` is there from 19.03 on"))
     if host.docker.rootless:
         notes.append(Note("a rootless Docker beside it is left alone", f"dockerd of {', '.join(host.docker.rootless)}"))
     return notes
@@ -107,7 +106,6 @@ def _change_packages(
         release = release or ".".join(map(str, numbers(version)[:2]))
     avoid, taken = bad_versions(row, release, catalogue)
     return DockerPlan(
-        manager=host.packages.manager or "apt",
         packages=tuple(name for name in dict.fromkeys((*row.packages, *row.same_version)) if name in installed),
         same_version=tuple(name for name in row.same_version if name in installed),
         release=release,

@@ -29,8 +29,7 @@ def plan_cdi(
     Another driver makes them outdated. A Jetson's GPU reaches containers by the toolkit's csv mode, and
     Docker Desktop has a machine of its own.
     """
-    is_desktop = host.wsl and host.wsl.docker_desktop
-    if host.jetson or is_desktop or not _takes_cdi(host, catalogue, docker, daemon):
+    if host.jetson or host.docker_desktop or not _takes_cdi(host, catalogue, docker, daemon):
         return toolkit
     specs = host.toolkit.cdi_specs
     stale = tuple(spec.path for spec in specs if is_stale(spec, host) and spec.path.startswith(BY_HAND))

@@ -237,7 +237,7 @@ def _note_advisories(area: Area, host: Host, catalogue: Catalogue) -> tuple[Find
 
 
 def _check_toolkit(plan: Plan, host: Host) -> tuple[Finding, ...]:
-    if host.wsl and host.wsl.docker_desktop:
+    if host.docker_desktop:
         return ()
     if plan.toolkit.absent:
         return _check_no_toolkit(host)

@@ -57,7 +57,7 @@ def plan_daemon(
     ``docker`` and ``toolkit`` are what this run does before. Where the toolkit is refused or skipped, the runtime is
     left as it is.
     """
-    if host.docker.origin == "docker-desktop" or (host.wsl and host.wsl.docker_desktop):
+    if host.docker.origin == "docker-desktop" or host.docker_desktop:
         because = "Docker Desktop reads a daemon.json of its own, outside of this system"
         return DaemonPlan(notes=(Note("nothing to register", because),))
     if host.docker.origin == "snap":

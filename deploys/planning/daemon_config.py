@@ -107,6 +107,7 @@ def write_ledger(ledger: tuple[Entry, ...]) -> str:
     """The ledger as text."""
 
     def rows(*, items: bool) -> list[dict[str, object]]:
+        """The entries of list items, or of keys."""
         before = ({} if entry.before is MISSING else {"before": entry.before} for entry in ledger)
         return [
             {"path": list(entry.path), "ours": entry.ours} | was

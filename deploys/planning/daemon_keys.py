@@ -37,6 +37,7 @@ class Keys:
         exact = (*asked, *(999,) * (3 - len(asked)))
 
         def holds(since: str, until: str) -> bool:
+            """Whether the version is in a row's range."""
             return numbers(since) <= exact and (not until or exact < numbers(until))
 
         options: dict[str, frozenset[str]] = {}

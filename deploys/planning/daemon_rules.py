@@ -296,6 +296,7 @@ def _all(inner: Callable[[object], bool], kind: type) -> Callable[[object], bool
     """A test for a list or an object of which every value passes a test."""
 
     def test(value: object) -> bool:
+        """Whether it is of the kind, and every value passes."""
         items = value.values() if isinstance(value, dict) else value
         return isinstance(value, kind) and all(inner(item) for item in items)  # type: ignore[attr-defined]
 

@@ -37,7 +37,7 @@ def plan_docker(settings: Settings, host: Host, catalogue: Catalogue) -> DockerP
 
 
 def _is_desktop(host: Host) -> bool:
-    return bool(host.wsl and host.wsl.docker_desktop) or host.docker.origin == DESKTOP
+    return host.docker_desktop or host.docker.origin == DESKTOP
 
 
 def _refuse_rootless(host: Host) -> Refusal | None:
@@ -75,7 +75,6 @@ def _plan_install(settings: Settings, host: Host, catalogue: Catalogue) -> Docke
         return DockerPlan(refusal=repository)
     avoid, taken = bad_versions(row, wish.release, catalogue)
     return DockerPlan(
-        manager=host.packages.manager or "apt",
         packages=(*row.packages, *(name.format(kernel=host.kernel.running) for name in row.for_kernel)),
         same_version=tuple(name for name in row.same_version if name in row.packages),
         release=wish.release,

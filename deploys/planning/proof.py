@@ -85,17 +85,13 @@ def other_mechanisms(host: Host) -> tuple[str, ...]:
 
 def _mechanisms(host: Host, *, version: tuple[int, ...], with_cdi: bool) -> tuple[str, ...]:
     """``with_cdi``: the daemon takes CDI devices, and there is a specification."""
-    if _is_desktop(host) or version < GPUS_SINCE:
+    if host.docker_desktop or version < GPUS_SINCE:
         return ()
     # The hook behind --gpus refuses in every mode but legacy, which auto is for it but on Tegra
     # (nvidia-container-toolkit, cmd/nvidia-container-runtime-hook/hook_config.go, internal/info/auto.go).
     by_hook = host.jetson is None and host.toolkit.mode in (None, "auto", "legacy")
     by_cdi = with_cdi and version >= GPUS_BY_CDI_SINCE
     return (GPUS,) * (by_hook or by_cdi) + (CDI,) * with_cdi
-
-
-def _is_desktop(host: Host) -> bool:
-    return bool(host.wsl and host.wsl.docker_desktop)
 
 
 def plan_proof(
@@ -113,7 +109,7 @@ def plan_proof(
     A mechanism too many is tried, fails and is not told; one too few would be tried by the next run.
     """
     # Docker Desktop has no `nvidia` runtime (docker/for-win issue 13907); --runtime needs no daemon restart elsewhere.
-    mechanism = GPUS if _is_desktop(host) else RUNTIME
+    mechanism = GPUS if host.docker_desktop else RUNTIME
     changes_docker = bool(docker.packages or docker.start)
     version = UNKNOWN_VERSION if changes_docker else numbers(host.docker.server_version or "")
     takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon, version)

@@ -123,7 +123,6 @@ class DriverPlan:
 class DockerPlan:
     """Docker Engine: packages to install, or an installed engine that only has to be started."""
 
-    manager: str = "apt"
     packages: tuple[str, ...] = ()  # the first is the one whose version is wished for
     same_version: tuple[str, ...] = ()  # those of ``packages`` that must be of the first one's version
     release: str = ""  # what its version must be or begin with; empty: the newest
@@ -145,7 +144,6 @@ class DockerPlan:
 class ToolkitPlan:
     """NVIDIA Container Toolkit: packages to install in one version, or to remove; CDI specifications to refresh."""
 
-    manager: str = "apt"
     packages: tuple[str, ...] = ()  # all of one version; the first is the one whose version is wished for
     release: str = ""
     floor: str = ""

@@ -67,7 +67,7 @@ def make_row(name: str, plan: Plan, host: Host, *, verdict: str) -> Row:
         platform=str(host.platform.kind),
         driver=_driver(host),
         docker=_docker(host),
-        toolkit=toolkit_version(host) or ("Docker Desktop's" if host.wsl and host.wsl.docker_desktop else "none"),
+        toolkit=toolkit_version(host) or ("Docker Desktop's" if host.docker_desktop else "none"),
         reboot=_reboot(plan, host),
         proof=_proof(host),
         verdict=verdict,

@@ -18,7 +18,7 @@ from facts.model import Host
 
 def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
     """Keep a whole set without known holes, and what came with L4T; install, mend, update or remove any other."""
-    if host.wsl and host.wsl.docker_desktop:
+    if host.docker_desktop:
         return ToolkitPlan(notes=(Note("nothing to install", "Docker Desktop brings the toolkit in its own machine"),))
     if settings.nvidia_toolkit == "absent":
         return _plan_removal(host, catalogue)
@@ -112,7 +112,6 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, because: str)
     if old:
         notes.append(Note(f"removes {', '.join(old)}", "they are older names of the toolkit"))
     return ToolkitPlan(
-        manager=host.packages.manager or "apt",
         packages=catalogue.toolkit.packages,
         release=wished,
         floor="" if wished else floor,
@@ -137,7 +136,7 @@ def _plan_removal(host: Host, catalogue: Catalogue) -> ToolkitPlan:
     if refusal:
         return ToolkitPlan(refusal=refusal)
     note = Note(f"removes {', '.join(names)}", "nvidia_toolkit is absent")
-    return ToolkitPlan(manager=host.packages.manager or "apt", uninstall=names, absent=True, notes=(note,))
+    return ToolkitPlan(uninstall=names, absent=True, notes=(note,))
 
 
 def _refuse_old_l4t(host: Host, catalogue: Catalogue) -> Refusal | None:
