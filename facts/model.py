@@ -158,6 +158,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """A configuration file as it was found."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Docker:
     """Docker Engine on the host, if any."""
 
@@ -170,7 +178,6 @@ class Docker:
     default_runtime: str | None
     storage_driver: str | None
     data_root: str | None
-    data_root_free: int | None  # bytes
     daemon_json: str | None  # the file's text; None where there is no file
     daemon_flags: str | None  # the unit's ExecStart arguments
     pending: bool  # marker of a daemon.json transaction that did not finish
@@ -189,6 +196,16 @@ class Docker:
     ledger: str | None = None  # text of our record of the keys of daemon.json that we set
     group: tuple[str, ...] = ()  # members of the group docker, as /etc/group lists them
     rootless: tuple[str, ...] = ()  # users who run a rootless daemon: "alice (pid 812)"
+    # What can be pulled and where it goes: the file system of the data root, or of containerd's root with its store.
+    containerd_store: bool = False  # images are in containerd's store, which keeps them packed and unpacked
+    images_root: str = ""  # /var/lib/docker, /var/lib/containerd: its file system gets the images
+    images_free: int | None = None  # bytes that root may still write there
+    images_free_inodes: int | None = None
+    # Layers that are there, each as the first 16 hex digits: with containerd's store of the blob's digest, else of the
+    # layer's chain ID (OCI image-spec, config.md, "Layer ChainID"). None: could not tell.
+    layers: tuple[str, ...] | None = None
+    registry_files: tuple[SourceFile, ...] = ()  # hosts.toml and *.crt below /etc/docker/certs.d
+    pulling: str | None = None  # a pull of an earlier run of ours that still goes on: "pull (pid 812)"
     shims: tuple[str, ...] = ()  # processes that keep containers of containerd, podman or CRI-O: "conmon (pid 77)"
 
     @property
@@ -203,6 +220,15 @@ class CdiSpec:
 
     path: str
     driver: str | None  # driver version in the names of the libraries it mounts
+
+
+@dataclass(frozen=True)
+class RegistryCache:
+    """The site cache that an earlier run has set up on this host."""
+
+    files: tuple[SourceFile, ...]  # our configuration, and the certificate of its authority
+    address: str  # that the server's certificate is for
+    expires: int | None  # when the server's certificate ends, seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -236,14 +262,6 @@ class Camera:
     name: str | None  # "HD Pro Webcam C920"
     by_id: str | None  # /dev/v4l/by-id/…
     index: int | None = None  # sysfs index: 0 is a device's first node; a USB camera's metadata node is 1
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of /etc/apt/sources.list.d (or sources.list), or of /etc/yum.repos.d."""
-
-    path: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -311,12 +329,14 @@ class Host:
     wsl: Wsl | None = None
     docker: Docker = field(
         default_factory=lambda: Docker(
-            False, None, None, None, None, (), None, None, None, None, None, None, False, None, None, ()
+            False, None, None, None, None, (), None, None, None, None, None, False, None, None, ()
         )
     )
     toolkit: Toolkit = field(default_factory=lambda: Toolkit((), None, ()))
     sshd: Sshd = field(default_factory=lambda: Sshd(None, None, None, (), False, None))
     cameras: tuple[Camera, ...] = ()
+    addresses: tuple[str, ...] = ()  # IP addresses of the host's interfaces, without loopback
+    registry_cache: RegistryCache | None = None
     packages: Packages = field(default_factory=lambda: Packages(None, None, None, (), (), (), ()))
     proof: Proof | None = None
 

@@ -42,10 +42,8 @@ def daemon_json_input(plan: DaemonPlan) -> str:
 def pull_images(plan: ImagesPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Pull the missing images, by digest where the reference has one."""
     words: list[str] = []
-    for image in plan.pull:
-        reference = parse_reference(image)
-        tagged = f"{reference.name}:{reference.tag}" if reference.digest and reference.tag else ""
-        words += [reference.pinned, tagged]
+    for pull in plan.pull:
+        words += [pull.source, pull.tag]
     yield access.command(load_detached("images_pull"), "images", *words)
 
 

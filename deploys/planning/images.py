@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.records import ImagesPlan, Note
+from deploys.planning.records import ImagesPlan, Note, Pull
 from facts.model import Host
 
 
@@ -51,4 +51,10 @@ def plan_images(wanted: tuple[str, ...], host: Host) -> ImagesPlan:
                 "by digest" if all("@" in w for w in wanted) else "by name",
             )
         )
-    return ImagesPlan(pull=missing, wanted=wanted, notes=tuple(notes))
+    return ImagesPlan(pull=tuple(map(_pull, missing)), wanted=wanted, notes=tuple(notes))
+
+
+def _pull(reference: str) -> Pull:
+    parsed = parse_reference(reference)
+    tagged = f"{parsed.name}:{parsed.tag}" if parsed.digest and parsed.tag else ""
+    return Pull(reference, source=parsed.pinned, tag=tagged, digest=parsed.digest or "")

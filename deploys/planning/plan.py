@@ -15,10 +15,12 @@ from deploys.planning.proof import plan_proof
 from deploys.planning.records import (
     Area,
     AreaPlan,
+    CachePlan,
     DaemonPlan,
     DockerPlan,
     DriverPlan,
     ImagesPlan,
+    MirrorsPlan,
     Note,
     Plan,
     ProofPlan,
@@ -32,7 +34,8 @@ from deploys.planning.sshd import plan_sshd
 from deploys.planning.toolkit import plan_toolkit
 from facts.model import Host
 
-ALL_AREAS = frozenset(Area)
+# A site cache is set up by a run of its own: the others' settings name the certificate that this makes.
+ALL_AREAS = frozenset(Area) - {Area.CACHE}
 
 
 def make_plan(
@@ -66,8 +69,9 @@ def make_plan(
         settings, host, catalogue, areas, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon, reboot=reboot
     )
     blocked = _blocked((Area.DOCKER, docker), areas=areas)
+    cache, mirrors = CachePlan(), MirrorsPlan()
     images = ImagesPlan(skipped=blocked) if blocked else plan_images(_wanted_images(settings, proof), host)
-    return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, images, reboot, proof), areas)
+    return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, cache, mirrors, images, reboot, proof), areas)
 
 
 def refused_plan(refusal: Refusal) -> Plan:
@@ -80,6 +84,8 @@ def refused_plan(refusal: Refusal) -> Plan:
         DockerPlan(skipped=because),
         ToolkitPlan(skipped=because),
         DaemonPlan(skipped=because),
+        CachePlan(skipped=because),
+        MirrorsPlan(skipped=because),
         ImagesPlan(skipped=because),
         RebootPlan(skipped=because),
         ProofPlan(skipped=because),
@@ -265,6 +271,8 @@ def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:
         docker=plan.docker if Area.DOCKER in areas else DockerPlan(),
         toolkit=plan.toolkit if Area.TOOLKIT in areas else ToolkitPlan(),
         daemon=plan.daemon if Area.DAEMON in areas else DaemonPlan(),
+        cache=plan.cache if Area.CACHE in areas else CachePlan(),
+        mirrors=plan.mirrors if Area.MIRRORS in areas else MirrorsPlan(),
         images=plan.images if Area.IMAGES in areas else ImagesPlan(),
         reboot=plan.reboot if Area.REBOOT in areas else RebootPlan(),
         proof=plan.proof if Area.PROOF in areas else ProofPlan(),

@@ -21,6 +21,8 @@ class Area(StrEnum):
     DOCKER = "docker"
     TOOLKIT = "toolkit"
     DAEMON = "docker daemon"
+    CACHE = "registry cache"
+    MIRRORS = "registry mirrors"
     IMAGES = "images"
     REBOOT = "reboot"
     PROOF = "gpu proof"
@@ -182,11 +184,75 @@ class DaemonPlan:
 
 
 @dataclass(frozen=True)
-class ImagesPlan:
-    """Image references: those to pull, and all that must be there at the end."""
+class CachePlan:
+    """A site cache of registries on this host: one container of the distribution registry for each upstream."""
 
-    pull: tuple[str, ...] = ()
-    wanted: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()  # configuration to write: path, text; nothing secret
+    remove: tuple[str, ...] = ()  # names of containers of ours whose upstream is not wished for any more
+    start: tuple[str, ...] = ()  # upstreams whose container is made anew: it is missing, or its files change
+    upstreams: tuple[tuple[str, int], ...] = ()  # all: registry, port
+    address: str = ""  # of this host on the site's network: what it listens on, and what its certificate is for
+    image: str = ""
+    make_certificate: bool = False  # there is none for this address, or it ends soon
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class MirrorsPlan:
+    """Files below /etc/docker/certs.d, which Docker reads anew with every pull."""
+
+    files: tuple[tuple[str, str], ...] = ()  # to write: path, text
+    remove: tuple[str, ...] = ()  # paths of files of ours that are not wished for any more
+    # Registry -> address that its images are pulled from by another name, and are then given their own: where this
+    # Docker takes no mirror of that registry. ("nvcr.io", "cache.lab:5001")
+    rewrites: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Pull:
+    """An image that a host lacks."""
+
+    reference: str  # as it was chosen: name[:tag][@digest]
+    source: str  # what Docker pulls: name@digest; name:tag where no registry was asked; by another name at a cache
+    tag: str = ""  # name:tag that it goes by afterwards; "" where the source is that already, or it has no tag
+    digest: str = ""  # of what the reference names, an index or a manifest; "": no registry was asked
+    manifest: str = ""  # digest of this platform's manifest: what a cache is filled with once
+    layers: tuple[tuple[str, int], ...] = ()  # those to download: digest, bytes
+    registry: str = ""  # whose credentials the source needs: docker.io, nvcr.io, cache.lab:5001
+    cached: bool = False  # it comes through a cache or mirror of the settings
+
+    @property
+    def size(self) -> int:
+        """Bytes to download; 0 where it is not known."""
+        return sum(size for _, size in self.layers)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file of `docker save` on the controller, and what it brings."""
+
+    path: str  # absolute, on the controller
+    size: int  # bytes
+    names: tuple[str, ...]  # as Docker lists them: nvidia/cuda:12.6.3-base-ubuntu24.04
+    ids: tuple[str, ...]  # of the images of those names: digests of their configurations, sha256:…
+    architectures: tuple[str, ...]  # amd64, arm64
+    unpacked: int  # bytes of its layers
+
+
+@dataclass(frozen=True)
+class ImagesPlan:
+    """Images: those to pull or load, those to remove, and all that must be there at the end."""
+
+    pull: tuple[Pull, ...] = ()
+    load: tuple[Archive, ...] = ()
+    prune: tuple[str, ...] = ()  # names of images of the same repositories that are not wished for
+    wanted: tuple[str, ...] = ()  # references, as resolved for this host
+    wave: int = 8  # hosts that pull one image through a cache at a time, after the first one has
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
     skipped: str | None = None
@@ -234,7 +300,18 @@ class PackageGroup:
     source_path: str = ""  # of the repository that they come from, where that is added
 
 
-AreaPlan = SshdPlan | DriverPlan | DockerPlan | ToolkitPlan | DaemonPlan | ImagesPlan | RebootPlan | ProofPlan
+AreaPlan = (
+    SshdPlan
+    | DriverPlan
+    | DockerPlan
+    | ToolkitPlan
+    | DaemonPlan
+    | CachePlan
+    | MirrorsPlan
+    | ImagesPlan
+    | RebootPlan
+    | ProofPlan
+)
 
 
 @dataclass(frozen=True)
@@ -247,6 +324,8 @@ class Plan:
     docker: DockerPlan
     toolkit: ToolkitPlan
     daemon: DaemonPlan
+    cache: CachePlan
+    mirrors: MirrorsPlan
     images: ImagesPlan
     reboot: RebootPlan
     proof: ProofPlan
@@ -261,6 +340,8 @@ class Plan:
             (Area.DOCKER, self.docker),
             (Area.TOOLKIT, self.toolkit),
             (Area.DAEMON, self.daemon),
+            (Area.CACHE, self.cache),
+            (Area.MIRRORS, self.mirrors),
             (Area.IMAGES, self.images),
             (Area.REBOOT, self.reboot),
             (Area.PROOF, self.proof),

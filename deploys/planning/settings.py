@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from deploys.planning.daemon_config import redacted
 
@@ -22,6 +22,29 @@ Fingerprint = Field(
     pattern=r"^([0-9A-Fa-f]{40}|[0-9a-f]{64})$",
     description="Fingerprint of the key that signs this repository, where you mirror it under your own.",
 )
+
+
+VendorAddress = Field(
+    default=None,
+    pattern=r"^https?://[^\s@]+$",
+    description="Address of your mirror of this vendor's repositories, in place of the vendor's own.",
+)
+
+
+class Credential(BaseModel):
+    """Who we are at a registry. The password itself is never in the inventory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    username: str
+    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    password_file: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Credential:
+        if (self.password_env is None) == (self.password_file is None):
+            raise ValueError("one of password_env and password_file says where the password is")
+        return self
 
 
 class Settings(BaseModel):
@@ -67,6 +90,9 @@ class Settings(BaseModel):
         description="With Secure Boot: environment variable of yours with a password of 8 to 16 characters, under "
         "which DKMS' key is staged. It is asked for once, at the host's console.",
     )
+    docker_repository: str | None = VendorAddress
+    nvidia_driver_repository: str | None = VendorAddress
+    nvidia_toolkit_repository: str | None = VendorAddress
     nvidia_driver_key_fingerprint: str | None = Fingerprint
     nvidia_toolkit_key_fingerprint: str | None = Fingerprint
     docker_key_fingerprint: str | None = Fingerprint
@@ -138,7 +164,60 @@ class Settings(BaseModel):
         default={}, description="Any other keys of daemon.json, merged into what is there."
     )
     sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
-    images: tuple[str, ...] = Field(default=(), description="Image references to pull, best with a digest.")
+    images: tuple[str, ...] = Field(
+        default=(),
+        description="Images to have: references, best with a digest, or what is wanted (l4t-pytorch, cuda 12.4 base, "
+        "modelbox tensorrt develop), for which the right one for the host is chosen.",
+    )
+    images_catalogue: str | None = Field(
+        default=None, description="File of yours with further image families, in the form of catalogue/images.toml."
+    )
+    images_preflight: bool = Field(
+        default=True, description="Ask the registries, from your machine, before anything is pulled."
+    )
+    images_credentials: dict[str, Credential] = Field(
+        default={},
+        description='Who you are there: {"nvcr.io": {"username": "$oauthtoken", "password_env": "NGC_API_KEY"}}, or '
+        "password_file, readable by you alone (0600).",
+    )
+    images_mirrors: dict[str, str] = Field(
+        default={}, description='Where the images of a registry are pulled from: {"nvcr.io": "https://cache.lab:5001"}.'
+    )
+    images_mirror_ca: str | None = Field(
+        default=None, description="File of yours with the certificate of the authority that the mirrors' are signed by."
+    )
+    images_wave: int = Field(
+        default=8, ge=1, description="Hosts that pull an image through a mirror at a time, after the first one has."
+    )
+    images_archives: tuple[str, ...] = Field(
+        default=(), description="Files of yours made by `docker save`, loaded on hosts that lack their images."
+    )
+    images_prune: bool = Field(
+        default=False, description="Remove other images of the same repositories that no container uses."
+    )
+    registry_cache_upstreams: dict[str, int] = Field(
+        default={}, description='Make this host a cache of these registries, each on a port: {"nvcr.io": 5001}.'
+    )
+    registry_cache_address: str | None = Field(
+        default=None, description="The host's address on the site's network, which the cache listens on."
+    )
+    registry_cache_ca_file: str | None = Field(
+        default=None, description="Where on your machine the certificate of the cache's authority is put."
+    )
+    registry_cache_folder: str = Field(
+        default="/var/lib/gpu-hosts-cache",
+        pattern=r"^/[\w./-]+$",
+        description="Where on the host the cache keeps images.",
+    )
+    registry_cache_image: str | None = Field(
+        default=None, description="The distribution registry's image, by digest, in place of the catalogue's."
+    )
+    registry_cache_credentials: dict[str, Credential] = Field(
+        default={}, description="Who the cache is at upstreams with private images; such a cache asks for a password."
+    )
+    registry_cache_clients: dict[str, Credential] = Field(
+        default={}, description="For each upstream with credentials: user and password that the cache asks for."
+    )
     gpu_proof_image: str | None = Field(
         default=None,
         pattern=r"@sha256:[0-9a-f]{64}$",
@@ -154,7 +233,18 @@ class Settings(BaseModel):
     )
 
 
-PREFIXES = ("nvidia_", "docker_", "sshd_", "gpu_", "jetson_", "images_", "image_", "sudo_password", "reboot_")
+PREFIXES = (
+    "nvidia_",
+    "docker_",
+    "sshd_",
+    "gpu_",
+    "jetson_",
+    "images_",
+    "image_",
+    "sudo_password",
+    "reboot_",
+    "registry_",
+)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ def read_docker(answer: Answer) -> Docker:
         default_runtime=word(info, "DefaultRuntime"),
         storage_driver=word(info, "Driver"),
         data_root=word(info, "DockerRootDir"),
-        data_root_free=free_bytes(answer),
         daemon_json=daemon_json(answer),
         daemon_flags=daemon_flags(answer),
         pending=answer.marked("/var/lib/gpu-hosts/daemon-json/pending"),
@@ -47,6 +46,7 @@ def read_docker(answer: Answer) -> Docker:
         ledger=answer.files.get("/var/lib/gpu-hosts/daemon-json/ledger"),
         group=group_members(answer),
         rootless=read_processes(answer.all("docker", "rootless")),
+        images_free=free_bytes(answer),
         shims=read_processes(answer.all("docker", "shim")),
     )
 

@@ -57,7 +57,7 @@ def test_images_that_could_not_be_listed_are_not_there() -> None:
 
 def test_only_missing_images_are_pulled_in_the_order_wished() -> None:
     found = plan_images(("b:1", "a:1", "python:3.12"), having("a:1"))
-    assert found.pull == ("b:1", "python:3.12")
+    assert [pull.reference for pull in found.pull] == ["b:1", "python:3.12"]
     assert found.wanted == ("b:1", "a:1", "python:3.12")
     assert [note.choice for note in found.notes] == ["pulls b:1", "pulls python:3.12", "1 of 3 images are there"]
 

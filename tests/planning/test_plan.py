@@ -58,7 +58,7 @@ def test_a_bare_host_gets_everything_in_order() -> None:
     assert [group.area for group in found.package_groups] == [Area.DOCKER, Area.TOOLKIT]
     assert found.driver.packages
     assert found.daemon.text
-    assert found.images.pull == (PROOF_IMAGE,)
+    assert [pull.reference for pull in found.images.pull] == [PROOF_IMAGE]
     assert found.proof.run
     assert needs_something(found)
 
@@ -86,7 +86,7 @@ def test_a_refused_driver_leaves_docker_and_images_and_names_what_waits() -> Non
     found = plan(NO_GPU, settings)
     assert [refusal.area for refusal in found.refusals] == [Area.DRIVER]
     assert found.docker.packages
-    assert found.images.pull == ("a:1",)
+    assert [pull.reference for pull in found.images.pull] == ["a:1"]
     assert skipped(found) == {
         Area.TOOLKIT: "driver, which is refused",
         Area.DAEMON: "toolkit, which is skipped",
@@ -260,7 +260,7 @@ def test_a_partial_run_changes_its_own_areas_and_waits_for_the_others_by_name(
 def test_images_alone_are_pulled_where_docker_is_there() -> None:
     host = replace(BARE, docker=DOCKER)
     found = plan(host, Settings(images=("a:1",)), areas=frozenset({Area.IMAGES}))
-    assert "a:1" in found.images.pull
+    assert "a:1" in [pull.reference for pull in found.images.pull]
     assert skipped(found) == {}
 
 

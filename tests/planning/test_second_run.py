@@ -215,7 +215,7 @@ def after(host: Host, plan: Plan) -> Host:
         specs = [spec for spec in toolkit.cdi_specs if spec.path not in plan.toolkit.stale_specs]
         ours = CdiSpec("/var/run/cdi/nvidia.yaml", host.driver.loaded_version)
         toolkit = replace(toolkit, cdi_specs=(*(spec for spec in specs if spec.driver == ours.driver), ours))
-    pulled = tuple(parse_reference(image).pinned for image in plan.images.pull)
+    pulled = tuple(parse_reference(image.reference).pinned for image in plan.images.pull)
     docker = replace(docker, images=(*(docker.images or ()), Image("new", pulled))) if pulled else docker
     added = [SourceFile(one.source_path, one.source) for one in plan.repositories]
     replaced = {path: text for one in plan.repositories for path, _, text in one.migrated}
