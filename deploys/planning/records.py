@@ -208,6 +208,7 @@ class MirrorsPlan:
     # Registry -> address that its images are pulled from by another name, and are then given their own: where this
     # Docker takes no mirror of that registry. ("nvcr.io", "cache.lab:5001")
     rewrites: tuple[tuple[str, str], ...] = ()
+    mirrored: tuple[str, ...] = ()  # registries whose images Docker itself takes from a mirror: docker.io, nvcr.io
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
     skipped: str | None = None
