@@ -60,6 +60,11 @@ host() {
     [ -f etc/os-release ] || text usr/lib/os-release
     text etc/nv_tegra_release
     text etc/nv_boot_control.conf
+    if has ip; then
+        limited ip -o addr show scope global | each address
+    else
+        say hostname_addresses "$(limited hostname -I)"
+    fi
 }
 
 marks() {
@@ -320,6 +325,57 @@ packages() {
 # dockerd's process id into $daemon
 dockerd_pid() { line run/docker.pid && daemon=$line && line "proc/$daemon/comm" && [ "$line" = dockerd ]; }
 
+# Where images go, into $place, and whether containerd keeps them, into $store: from $info and $root.
+images_place() {
+    place=$root
+    case $info in *'["driver-type","io.containerd.snapshotter.v1"]'*) store=yes ;; *) return 0 ;; esac
+    case $info in
+        # dockerd's own containerd (moby, libcontainerd/supervisor)
+        *'/docker/containerd/containerd.sock"'*) place=$root/containerd/daemon ;;
+        *)
+            place=$(grep -m 1 '^root *= *["'"']/" etc/containerd/config.toml)
+            place=${place#*[\"\']}
+            place=${place%%[\"\']*}
+            place=${place:-/var/lib/containerd}
+            ;;
+    esac
+}
+
+# The layers that are there, each by 16 digits of its digest: there can be a thousand.
+layers() {
+    driver=${info#*'"Driver":"'}
+    folder=${root#/}/image/${driver%%'"'*}/layerdb
+    [ -z "$store" ] || folder=${place#/}/io.containerd.content.v1.content/blobs
+    [ -r "$folder" ] && [ -x "$folder" ] || return 0
+    printf layers=
+    for layer in "$folder"/sha256/*; do
+        layer=${layer##*/}
+        printf '%s ' "${layer%"${layer#????????????????}"}"
+    done
+    echo
+}
+
+# A pull of ours goes on while its lock is held. The lock of a shell is in the kernel's table by the process of flock(1),
+# which is long gone, so whoever has the file open is who holds it.
+pulling() {
+    [ -e var/lib/gpu-hosts/images/lock ] || return 0
+    limited find proc/[0-9]*/fd -lname /var/lib/gpu-hosts/images/lock | while IFS=/ read -r _ pid _; do
+        line "proc/$pid/comm" && say pulling "$pid $line"
+    done
+}
+
+# Never a key or a password: those are in files of other names.
+registry_files() {
+    for file in etc/docker/certs.d/*/hosts.toml etc/docker/certs.d/*/*.crt \
+        etc/gpu-hosts/registry-cache/*.yml etc/gpu-hosts/registry-cache/ca.crt; do
+        text "$file"
+    done
+    certificate=etc/gpu-hosts/registry-cache/server.crt
+    if [ -r "$certificate" ]; then
+        limited openssl x509 -noout -enddate -ext subjectAltName -in "$certificate" | each cache_certificate
+    fi
+}
+
 # Whether asking Docker is safe: where systemd holds the socket, a question would start a daemon that is stopped.
 docker_listens() {
     has docker || return 1
@@ -342,6 +398,8 @@ docker_state() {
     esac
     root=${info#*'"DockerRootDir":"'}
     root=${root%%'"'*}
+    images_place
+    layers
     if containers=$(limited docker ps -aq --no-trunc); then
         say listed containers
         about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}}'
@@ -392,9 +450,22 @@ cdi_specs() {
     done
 }
 
+# Docker Desktop's images are in a virtual machine of its own.
+images_space() {
+    case $docker_link in */docker-desktop/*) return 0 ;; esac
+    say images_root "$place"
+    for folder in "${place#/}" var/lib/docker var/lib; do
+        [ -d "$folder" ] || continue
+        limited df -Pk "$folder" | each free
+        limited df -Pi "$folder" | each free_inodes
+        break
+    done
+}
+
 docker_engine() {
     section docker
-    root=/var/lib/docker
+    place=/var/lib/docker
+    store=
     docker_link=$(readlink usr/bin/docker)
     say link "$docker_link"
     text etc/docker/daemon.json
@@ -417,11 +488,9 @@ docker_engine() {
     elif has docker; then
         limited docker --version | each client
     fi
-    for folder in "${root#/}" var/lib/docker var/lib; do
-        [ -d "$folder" ] || continue
-        limited df -Pk "$folder" | each free
-        break
-    done
+    images_space
+    pulling
+    registry_files
     for path in usr/bin usr/local/bin usr/local/nvidia/toolkit; do
         path=$path/nvidia-container-runtime
         if [ -e "$path" ]; then say runtime "/$path"; fi

@@ -7,7 +7,8 @@ from .access import read_cameras, read_sshd
 from .answer import Answer, read_answer
 from .containers import read_docker, read_toolkit
 from .gpu import read_display, read_driver, read_gpus, read_kernel, read_nvswitches, read_secure_boot
-from .machine import login_user, pid1_start, ran_as_root, read_os, read_platform, read_proof
+from .images import read_registry_cache
+from .machine import login_user, pid1_start, ran_as_root, read_addresses, read_os, read_platform, read_proof
 from .packages import read_packages
 from .tegra import read_jetson
 from .wsl import read_wsl
@@ -52,6 +53,8 @@ def parse_probe(text: str) -> Host:
         toolkit=read_toolkit(answer),
         sshd=read_sshd(answer),
         cameras=read_cameras(answer),
+        addresses=read_addresses(answer),
+        registry_cache=read_registry_cache(answer),
         packages=read_packages(answer),
         proof=read_proof(answer),
     )

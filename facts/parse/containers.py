@@ -8,6 +8,7 @@ import tomllib
 from ..model import CdiSpec, Container, Docker, Image, Toolkit
 from .answer import Answer, to_int
 from .daemon import Info, find_in_force, in_swarm, read_info, start_time, word
+from .images import free_bytes, free_inodes, read_layers, read_registry_files, uses_containerd_store
 from .packages import installed, pick
 
 # Packages that are a Docker Engine, and what stands in for one.
@@ -21,10 +22,11 @@ def read_docker(answer: Answer) -> Docker:
     """Docker as its packages, files and, where it runs, the daemon itself describe it."""
     info, packages = read_info(answer), pick(installed(answer), DOCKER_PACKAGES)
     origin, server = find_origin(answer, packages), word(info, "ServerVersion")
-    here = server is not None or any(map(answer.marked, ENGINE_FILES))
+    is_here = server is not None or any(map(answer.marked, ENGINE_FILES))
+    is_installed = origin != "podman-docker" and (is_here or origin is not None)
     runtimes = info.get("Runtimes")
     return Docker(
-        installed=origin != "podman-docker" and (here or origin is not None),
+        installed=is_installed,
         origin=origin,
         client_version=client_version(answer, info, packages),
         running=is_running(answer, server),
@@ -46,7 +48,13 @@ def read_docker(answer: Answer) -> Docker:
         ledger=answer.files.get("/var/lib/gpu-hosts/daemon-json/ledger"),
         group=group_members(answer),
         rootless=read_processes(answer.all("docker", "rootless")),
+        containerd_store=uses_containerd_store(info),
+        images_root=answer.first("docker", "images_root") or "",
         images_free=free_bytes(answer),
+        images_free_inodes=free_inodes(answer),
+        layers=read_layers(answer, installed=is_installed),
+        registry_files=read_registry_files(answer),
+        pulling=next(iter(read_processes(answer.all("docker", "pulling"))), None),
         shims=read_processes(answer.all("docker", "shim")),
     )
 
@@ -81,13 +89,6 @@ def client_version(answer: Answer, info: Info, packages: tuple[tuple[str, str], 
     names = dict(packages)
     version = names.get("docker-ce-cli") or names.get("docker.io") or names.get("moby-cli")
     return re.split("[-~]", version.split(":")[-1])[0] if version else None
-
-
-def free_bytes(answer: Answer) -> int | None:
-    """Free bytes for unprivileged writers where Docker keeps, or would keep, its data: ``df -Pk``."""
-    rows = (re.search(r"\s(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\s+\d+%", row) for row in answer.all("docker", "free"))
-    row = next(filter(None, rows), None)
-    return int(row[3]) * 1024 if row else None
 
 
 def daemon_json(answer: Answer) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import re
 
 from distro import LinuxDistribution
@@ -13,6 +14,8 @@ from .tegra import compatible, is_tegra, l4t_release, tree_model
 from .wsl import wsl_version
 
 ARM64 = ("aarch64", "arm64")
+# Bridges that Docker makes: its own, those of its networks, of swarms (moby, libnetwork/drivers/bridge).
+DOCKERS = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}|veth.*")
 DGX_SPARK_GPU = "0x2e12"  # PCI device id of GB10's GPU
 
 
@@ -31,6 +34,29 @@ def login_user(answer: Answer) -> str:
 def ran_as_root(answer: Answer) -> bool:
     """Whether the probe itself had root's rights, as ``id`` says."""
     return bool(re.match(r"uid=0\b", answer.first("host", "id") or ""))
+
+
+def read_addresses(answer: Answer) -> tuple[str, ...]:
+    """IP addresses that others may reach the host by: no loopback, no link-local, none of Docker's bridges.
+
+    Where only `hostname -I` is there, which names no interfaces, the address of Docker's own bridge is left out.
+    """
+    rows = (value.split() for value in answer.all("host", "address"))
+    found = [
+        row[3].partition("/")[0] for row in rows if len(row) > 3 and not DOCKERS.fullmatch(row[1].partition("@")[0])
+    ]
+    named = (answer.first("host", "hostname_addresses") or "").split()
+    found += [address for address in named if address != "172.17.0.1"]
+    return tuple(dict.fromkeys(filter(is_reachable, found)))
+
+
+def is_reachable(text: str) -> bool:
+    """Whether a text is an IP address that is good beyond its own link."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
 def read_os(answer: Answer) -> Os:
