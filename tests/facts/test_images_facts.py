@@ -37,7 +37,7 @@ def write(root: Path, path: str, content: str = "") -> None:
     (root / path).write_text(content)
 
 
-def with_docker(root: Path, tools: Path, **info: object) -> Docker:
+def with_docker(root: Path, tools: Path, info: dict[str, object]) -> Docker:
     """Docker as the probe finds it below ``root``, where the daemon says this of itself."""
     write(root, "run/docker.pid", "812")
     write(root, "proc/812/comm", "dockerd\n")
@@ -50,7 +50,9 @@ def with_docker(root: Path, tools: Path, **info: object) -> Docker:
 def test_layers_of_a_graph_driver_are_its_chain_ids(tmp_path: Path, tools: Path) -> None:
     for layer in (A, B):
         write(tmp_path, f"data/docker/image/overlay2/layerdb/sha256/{layer}/diff")
-    docker = with_docker(tmp_path, tools, DockerRootDir="/data/docker", Driver="overlay2", DriverStatus=[["x", "y"]])
+    docker = with_docker(
+        tmp_path, tools, {"DockerRootDir": "/data/docker", "Driver": "overlay2", "DriverStatus": [["x", "y"]]}
+    )
     assert docker.layers == ("0123456789abcdef", "fedcba9876543210")
     assert docker.images_root == "/data/docker"
     assert not docker.containerd_store
@@ -60,11 +62,11 @@ def test_layers_of_a_graph_driver_are_its_chain_ids(tmp_path: Path, tools: Path)
 
 def test_a_daemon_that_has_no_image_yet_has_no_layers(tmp_path: Path, tools: Path) -> None:
     (tmp_path / "var/lib/docker/image/overlay2/layerdb").mkdir(parents=True)
-    assert with_docker(tmp_path, tools, Driver="overlay2").layers == ()
+    assert with_docker(tmp_path, tools, {"Driver": "overlay2"}).layers == ()
 
 
 def test_layers_that_cannot_be_read_are_not_known(tmp_path: Path, tools: Path) -> None:
-    assert with_docker(tmp_path, tools, Driver="overlay2").layers is None
+    assert with_docker(tmp_path, tools, {"Driver": "overlay2"}).layers is None
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_layers_of_containerds_store_are_its_blobs(
     write(tmp_path, f"var/lib/docker/image/overlayfs/layerdb/sha256/{B}/diff")
     if config is not None:
         write(tmp_path, "etc/containerd/config.toml", config)
-    docker = with_docker(tmp_path, tools, Driver="overlayfs", DriverStatus=STORE, Containerd=containerd)
+    docker = with_docker(tmp_path, tools, {"Driver": "overlayfs", "DriverStatus": STORE, "Containerd": containerd})
     assert docker.containerd_store
     assert docker.images_root == root
     assert docker.layers == ("0123456789abcdef",)
