@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from deploys.planning.daemon_config import Config, Path, Wish, leaves, same
 from deploys.planning.daemon_keys import CGROUP_DRIVER, Keys
 from deploys.planning.daemon_rules import Problem
+from deploys.planning.mirrors import daemon_mirror
 from deploys.planning.settings import Settings
 
 Wished = tuple[Path, object, bool, str]  # path, value, whether it is an item of a list, the setting's name
@@ -56,6 +57,8 @@ def _named(settings: Settings) -> Iterator[Wished]:
             yield ("proxies", kind.replace("_", "-")), proxy, False, f"docker_{kind}"
     for mirror in settings.docker_registry_mirrors:
         yield ("registry-mirrors",), mirror, True, "docker_registry_mirrors"
+    if hub := daemon_mirror(settings):
+        yield ("registry-mirrors",), hub, True, "images_mirrors"
     for registry in settings.docker_insecure_registries:
         yield ("insecure-registries",), registry, True, "docker_insecure_registries"
     if settings.docker_cgroup_driver:

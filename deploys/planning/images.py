@@ -33,10 +33,25 @@ def parse_reference(text: str) -> Reference:
     return Reference(name.removeprefix("library/"), tag or None, digest or None)
 
 
+def registry_of(reference: str) -> str:
+    """Whose image it is: docker.io, nvcr.io, cache.lab:5001. Docker's rule: distribution/reference, normalize.go."""
+    first, slash, _ = parse_reference(reference).name.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+
 def is_present(text: str, host: Host) -> bool:
-    """Whether the host's Docker has the image, by digest where the reference has one."""
-    names = {name for image in host.docker.images or () for name in image.names}
-    return parse_reference(text).pinned in names
+    """Whether the host's Docker has the image, by digest where the reference has one.
+
+    What came by another name from a mirror has the digest with that name alone, and goes by its own name and tag.
+    """
+    wanted = parse_reference(text)
+    if not wanted.digest:
+        return any(wanted.pinned in image.names for image in host.docker.images or ())
+    own_names = {wanted.pinned} | ({f"{wanted.name}:{wanted.tag}"} if wanted.tag else set())
+    return any(
+        own_names.intersection(image.names) and any(name.endswith(f"@{wanted.digest}") for name in image.names)
+        for image in host.docker.images or ()
+    )
 
 
 def plan_images(wanted: tuple[str, ...], host: Host) -> ImagesPlan:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from deploys.planning.daemon_config import redacted
 
@@ -181,10 +182,14 @@ class Settings(BaseModel):
         "password_file, readable by you alone (0600).",
     )
     images_mirrors: dict[str, str] = Field(
-        default={}, description='Where the images of a registry are pulled from: {"nvcr.io": "https://cache.lab:5001"}.'
+        default={},
+        description='Where the images of a registry are pulled from: {"nvcr.io": "https://cache.lab:5001"}. A path is '
+        "a project's name there, as a Harbor has them.",
     )
     images_mirror_ca: str | None = Field(
-        default=None, description="File of yours with the certificate of the authority that the mirrors' are signed by."
+        default=None,
+        description="File of yours with the certificate of the authority that the mirrors' are signed by, where hosts "
+        "do not trust it already.",
     )
     images_wave: int = Field(
         default=8, ge=1, description="Hosts that pull an image through a mirror at a time, after the first one has."
@@ -231,6 +236,22 @@ class Settings(BaseModel):
     sudo_password_file: str | None = Field(
         default=None, description="File of yours, readable by you alone (0600), that holds the sudo password."
     )
+
+    @field_validator("images_mirrors")
+    @classmethod
+    def _are_mirrors(cls, value: dict[str, str]) -> dict[str, str]:
+        for registry, address in value.items():
+            if registry in ("index.docker.io", "registry-1.docker.io"):
+                raise ValueError("Docker Hub's name in references is docker.io")
+            if not re.fullmatch(r"[a-z0-9.-]+\.[a-z0-9-]+(:\d+)?|[a-z0-9.-]+:\d+|localhost", registry):
+                raise ValueError("registries are named as in references: docker.io, nvcr.io, registry.lab:5000")
+            if "@" in address:
+                raise ValueError("an address has no user in it; images_credentials says who we are at a mirror")
+            if not address.startswith("https://"):
+                raise ValueError("mirrors are asked by https:// alone: without TLS anybody between could change a tag")
+            if not re.fullmatch(r"https://[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*/?", address):
+                raise ValueError("a mirror is https://HOST[:PORT][/PROJECT], in lower case")
+        return value
 
 
 PREFIXES = (

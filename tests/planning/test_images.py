@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning.images import is_present, parse_reference, plan_images
+from deploys.planning.images import is_present, parse_reference, plan_images, registry_of
 from facts.model import Host, Image
 from tests.planning.hosts import DIGEST, READY
 
@@ -44,11 +44,40 @@ def having(*names: str) -> Host:
         (("python:3.12",), "docker.io/library/python:3.12", True),
         (("python:3.12",), "python", False),
         (("nvcr.io/nvidia/cuda:1",), "nvidia/cuda:1", False),
+        # Pulled by another name from a mirror, and given its own: Docker knows the digest with that other name alone.
+        ((f"cache.lab:5001/a/b@{DIGEST}", "nvcr.io/a/b:1"), f"nvcr.io/a/b:1@{DIGEST}", True),
+        ((f"cache.lab:5001/a/b@{DIGEST}",), f"nvcr.io/a/b:1@{DIGEST}", False),
+        ((f"cache.lab:5001/a/b@{DIGEST}", "nvcr.io/a/b:1"), f"nvcr.io/a/b@{DIGEST}", False),
+        ((f"cache.lab:5001/a/b@{DIGEST}", "nvcr.io/a/b:2"), f"nvcr.io/a/b:1@{DIGEST}", False),
+        ((f"nvcr.io/a/b@{DIGEST}",), f"nvcr.io/a/b:1@{DIGEST}", True),
         ((), "python:3.12", False),
     ],
 )
 def test_presence_is_by_digest_where_there_is_one(names: tuple[str, ...], wanted: str, present: bool) -> None:
     assert is_present(wanted, having(*names)) is present
+
+
+def test_name_and_digest_of_two_images_are_not_one_that_is_there() -> None:
+    images = (Image("sha256:1", ("nvcr.io/a/b:1",)), Image("sha256:2", (f"cache.lab/a/b@{DIGEST}",)))
+    assert not is_present(f"nvcr.io/a/b:1@{DIGEST}", replace(READY, docker=replace(READY.docker, images=images)))
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry"),
+    [
+        ("python", "docker.io"),
+        ("nvidia/cuda:12", "docker.io"),
+        ("docker.io/library/python", "docker.io"),
+        ("index.docker.io/nvidia/cuda", "docker.io"),
+        ("nvcr.io/nvidia/cuda:13", "nvcr.io"),
+        (f"cache.lab:5001/nvidia/x@{DIGEST}", "cache.lab:5001"),
+        ("localhost/x", "localhost"),
+        ("gcr.io", "docker.io"),
+        ("python:3.12", "docker.io"),
+    ],
+)
+def test_registry(reference: str, registry: str) -> None:
+    assert registry_of(reference) == registry
 
 
 def test_images_that_could_not_be_listed_are_not_there() -> None:

@@ -72,6 +72,13 @@ def test_value_is_accepted(name: str, given: object, read: object) -> None:
         ("docker_key_fingerprint", "0xDEADBEEF"),
         ("gpu_proof_image", "python:3.12"),
         ("gpu_proof_image", "python@sha256:12"),
+        ("images_mirrors", {"nvcr.io": "http://cache.lab:5001"}),
+        ("images_mirrors", {"nvcr.io": "cache.lab:5001"}),
+        ("images_mirrors", {"nvcr.io": "https://cache.lab:5001/a b"}),
+        ("images_mirrors", {"nvcr.io": "https://cache.lab?x=1"}),
+        ("images_mirrors", {"index.docker.io": "https://cache.lab"}),
+        ("images_mirrors", {"https://nvcr.io": "https://cache.lab"}),
+        ("images_mirrors", {"nvidia": "https://cache.lab"}),
     ],
 )
 def test_value_is_refused_by_name(name: str, given: object) -> None:
@@ -125,9 +132,14 @@ def test_other_inventory_data_is_left_to_its_owner(name: str) -> None:
     assert settings({name: object()}) == Settings()
 
 
+def test_a_mirror_without_tls_is_refused_with_the_reason() -> None:
+    assert "without TLS anybody" in problems({"images_mirrors": {"nvcr.io": "http://cache.lab:5001"}})["images_mirrors"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("images_mirrors", {"nvcr.io": "https://lab:geheim@cache.lab"}),
         ("docker_http_proxy", ["http://user:geheim@proxy.lab"]),
         ("docker_registry_mirrors", ["https://user:geheim@mirror.lab", 5]),
         ("docker_daemon_json", '{"proxies": {"http-proxy": "http://user:geheim@proxy.lab"}}'),
