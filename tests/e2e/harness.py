@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.sandbox import hosts
 from tests.sandbox.engine import docker
-from tests.sandbox.inventory import host_data
+from tests.sandbox.inventory import controller_environment, host_data
 from tests.sandbox.state import CHECKOUT, RunningHost, read_state
 
 Inventory = Mapping[str, Mapping[str, Any]]  # pyinfra's data of each host, by its name
@@ -164,6 +164,12 @@ class Controller:
         """``folder`` is an empty one, for inventories."""
         self._folder = folder
         self._number = 0
+        self.further: dict[str, str] = {}  # environment variables, beside those that lead to the simulated registries
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That pyinfra runs in."""
+        return {**os.environ, **controller_environment(read_state()), **self.further}
 
     def write_inventory(self, inventory: Inventory) -> Path:
         """A real inventory file; each has a new name."""
@@ -178,19 +184,20 @@ class Controller:
         counts.unlink(missing_ok=True)
         program = [sys.executable, "-m", "tests.counted_pyinfra", str(counts)]
         command = [*program, str(self.write_inventory(inventory)), *words]
-        done = _finish(command, stdin=subprocess.DEVNULL)
+        done = self._finish(command, stdin=subprocess.DEVNULL)
         return Run(done.status, done.text, json.loads(counts.read_text()) if counts.exists() else {})
 
     def run_with_stdin_closed(self, inventory: Inventory, *words: str) -> Run:
         """Run pyinfra with no standard input at all, as some schedulers do."""
         command = [*PYINFRA, str(self.write_inventory(inventory)), *words]
-        return _finish(["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command], stdin=None)
+        return self._finish(["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command], stdin=None)
 
     def run_on_terminal(self, inventory: Inventory, *words: str) -> Run:
         """Run pyinfra on a pseudo-terminal and answer each of its questions with Enter."""
         master, slave = pty.openpty()
         command = [*PYINFRA, str(self.write_inventory(inventory)), *words]
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdin=slave, stdout=slave, stderr=slave)
+        environment = self.environment
+        process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
         text = _answer_questions(master)
         os.close(master)
@@ -198,12 +205,19 @@ class Controller:
 
     def start(self, inventory: Inventory, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """Start pyinfra; see ``running``."""
-        return running([*PYINFRA, str(self.write_inventory(inventory)), *words])
+        return running([*PYINFRA, str(self.write_inventory(inventory)), *words], environment=self.environment)
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for a pyinfra that was started."""
         text, _ = process.communicate(timeout=LIMIT)
         return Run(process.returncode, COLOURS.sub("", text), {})
+
+    def _finish(self, command: Command, *, stdin: int | None) -> Run:
+        pipe, out = subprocess.PIPE, subprocess.STDOUT
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=self.environment, stdin=stdin, stdout=pipe, stderr=out, text=True, timeout=LIMIT
+        )
+        return Run(done.returncode, COLOURS.sub("", done.stdout), {})
 
 
 def wish(controller: Controller, host: Machine, deploy: str, wishes: Mapping[str, object]) -> Run:
@@ -223,23 +237,18 @@ def apply(controller: Controller, host: Machine, deploy: str, wishes: Mapping[st
 
 
 @contextmanager
-def running(command: Command, *, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: Command, *, stdin: int = subprocess.DEVNULL, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Start a command at the checkout's root, its whole output in one pipe. It is killed (SIGKILL) at the end."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=stdin, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        command, cwd=CHECKOUT, env=environment, stdin=stdin, stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def _finish(command: Command, *, stdin: int | None) -> Run:
-    done = subprocess.run(
-        command, cwd=CHECKOUT, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT
-    )
-    return Run(done.returncode, COLOURS.sub("", done.stdout), {})
 
 
 def _answer_questions(master: int) -> str:

@@ -37,6 +37,7 @@ NOT_IN_IMAGES = (
     "machine.py",
     "network.py",
     "state.py",
+    "test_registry.py",
     "test_rpm.py",
     "test_sandbox.py",
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.sandbox.rpm_standins import RELEASES
-from tests.sandbox.state import CHECKOUT, RunningHost, State
+from tests.sandbox.state import CHECKOUT, FOLDER, RunningHost, State
+from tests.sandbox.vendors import PROXY_PORT
 
 FLEET = ("server", "jetson", "wsl")  # each is the name of a host and of its kind
 PROOF_IMAGE = "docker.io/library/python:3.12-slim"
@@ -38,6 +39,15 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
     if host.sudo_password_file:
         data["sudo_password_file"] = str(CHECKOUT / host.sudo_password_file)
     return data
+
+
+def controller_environment(state: State) -> dict[str, str]:
+    """What leads the machine that runs pyinfra to the simulated registries: environment variables of ``requests``."""
+    return {
+        "HTTPS_PROXY": f"http://{state.vendors}:{PROXY_PORT}",
+        "NO_PROXY": state.network,
+        "REQUESTS_CA_BUNDLE": str(FOLDER / "vendors/tls/ca.crt"),
+    }
 
 
 def fleet_of(state: State) -> list[tuple[str, dict[str, Any]]]:

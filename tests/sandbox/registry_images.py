@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -16,47 +17,92 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+CREATED = "2026-01-01T00:00:00Z"
+BOTH = ("amd64", "arm64")
 
 
 @dataclass(frozen=True)
 class RegistryImage:
-    """An image: reference as users write it, repository and tag at the registry, root file system, architectures."""
+    """An image: reference as users write it, layers (archives that the vendors' container wrote; lowest first)."""
 
     reference: str
-    repository: str
-    tag: str
-    layer: str  # name of the archive that the vendors' container wrote
+    layers: tuple[str, ...]
     architectures: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of its configuration
+    played_by: str = "a stand-in"
+
+    @property
+    def registry(self) -> str:
+        """Host name of the registry's API."""
+        return "nvcr.io" if self.reference.startswith("nvcr.io/") else "registry-1.docker.io"
+
+    @property
+    def repository(self) -> str:
+        """The repository at the registry."""
+        return self.reference.removeprefix("nvcr.io/").removeprefix("docker.io/").rpartition(":")[0]
+
+    @property
+    def tag(self) -> str:
+        """The tag there."""
+        return self.reference.rpartition(":")[2]
 
 
+# As the image of github.com/distribution/distribution-library-image has them.
+REGISTRY_SETTINGS = {
+    "Entrypoint": ["/entrypoint.sh"],
+    "Cmd": ["/etc/distribution/config.yml"],
+    "ExposedPorts": {"5000/tcp": {}},
+    "Volumes": {"/var/lib/registry": {}},
+}
+CUDA = ("base", "cuda-base")
 IMAGES = (
+    RegistryImage("docker.io/library/python:3.12-slim", ("base", "python"), BOTH),
     RegistryImage(
-        "docker.io/library/python:3.12-slim", "library/python", "3.12-slim", "python.tar", ("amd64", "arm64")
+        "docker.io/library/registry:3.0.0",
+        ("base", "registry"),
+        BOTH,
+        REGISTRY_SETTINGS,
+        "Debian's docker-registry 2.8",
     ),
+    RegistryImage("nvidia/cuda:12.6.3-base-ubuntu24.04", CUDA, BOTH),
+    RegistryImage("nvidia/cuda:12.6.3-runtime-ubuntu24.04", (*CUDA, "cuda-runtime"), BOTH),
     RegistryImage(
-        "nvidia/cuda:12.6.3-base-ubuntu24.04",
-        "nvidia/cuda",
-        "12.6.3-base-ubuntu24.04",
-        "base.tar",
-        ("amd64", "arm64"),
+        "modelbox/modelbox-runtime-tensorrt_8.4.2-cuda_11.2-ubuntu-x86_64:latest", (*CUDA, "modelbox"), ("amd64",)
     ),
-    RegistryImage("nvcr.io/nvidia/l4t-base:r36.2.0", "nvidia/l4t-base", "r36.2.0", "base.tar", ("arm64",)),
+    RegistryImage("nvcr.io/nvidia/l4t-base:r35.4.1", ("base", "l4t-base-35"), ("arm64",)),
+    RegistryImage("nvcr.io/nvidia/l4t-base:r36.2.0", ("base", "l4t-base"), ("arm64",)),
+    # The two that are worth watching: 40 MiB that do not compress.
+    RegistryImage("nvcr.io/nvidia/l4t-jetpack:r36.4.0", ("base", "l4t-base", "large"), ("arm64",)),
+    RegistryImage("nvcr.io/nvidia/pytorch:24.10-py3", (*CUDA, "large"), BOTH),
+    RegistryImage("nvcr.io/nvidia/private-thing:1", ("base", "private"), BOTH),
 )
+
+
+def repositories() -> dict[str, list[str]]:
+    """What each registry has: host name of its API -> repositories."""
+    hosts = sorted({image.registry for image in IMAGES})
+    return {host: sorted({image.repository for image in IMAGES if image.registry == host}) for host in hosts}
 
 
 def push_images(address: str, layers: Path) -> dict[str, str]:
     """Put all images into the registry at ``address``; return reference -> digest of what the tag names."""
-    return {image.reference: _push(f"http://{address}/v2/{image.repository}", image, layers) for image in IMAGES}
+    archives = {name: _read_layer(layers, name) for name in {name for image in IMAGES for name in image.layers}}
+    return {
+        image.reference: _push(f"http://{address}/v2/{image.repository}", image, [archives[n] for n in image.layers])
+        for image in IMAGES
+    }
 
 
-def _push(repository: str, image: RegistryImage, layers: Path) -> str:
+def _read_layer(layers: Path, name: str) -> tuple[bytes, str]:
+    """A layer packed, and its diff ID: the digest of its archive."""
+    archive = (layers / f"{name}.tar").read_bytes()
+    return gzip.compress(archive, compresslevel=1, mtime=0), f"sha256:{hashlib.sha256(archive).hexdigest()}"
+
+
+def _push(repository: str, image: RegistryImage, archives: Iterable[tuple[bytes, str]]) -> str:
     """One image. A single architecture gives a plain manifest, as many l4t-* images have; more give an index."""
-    archive = (layers / image.layer).read_bytes()
-    layer = _upload(repository, gzip.compress(archive, compresslevel=1, mtime=0), LAYER)
-    manifests = [
-        _push_manifest(repository, image, architecture, layer, hashlib.sha256(archive).hexdigest())
-        for architecture in image.architectures
-    ]
+    layers = [(_upload(repository, packed, LAYER), diff_id) for packed, diff_id in archives]
+    manifests = [_push_manifest(repository, image, architecture, layers) for architecture in image.architectures]
     if len(manifests) == 1:
         return str(manifests[0]["digest"])
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
@@ -64,22 +110,27 @@ def _push(repository: str, image: RegistryImage, layers: Path) -> str:
 
 
 def _push_manifest(
-    repository: str, image: RegistryImage, architecture: str, layer: dict[str, Any], diff_id: str
+    repository: str, image: RegistryImage, architecture: str, layers: list[tuple[dict[str, Any], str]]
 ) -> dict[str, Any]:
     """One architecture's manifest and configuration; return its descriptor for an index."""
+    plays = f"GPU sandbox: plays {image.reference} with {image.played_by}"
+    environment = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"]}
     config = {
-        "created": "2026-01-01T00:00:00Z",
+        "created": CREATED,
         "architecture": architecture,
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["/bin/sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
-        "history": [{"created": "2026-01-01T00:00:00Z", "created_by": f"GPU sandbox: plays {image.reference}"}],
+        "config": environment | dict(image.settings),
+        "rootfs": {"type": "layers", "diff_ids": [diff_id for _, diff_id in layers]},
+        "history": [
+            *({"created": CREATED, "created_by": f"COPY {name}"} for name in image.layers),
+            {"created": CREATED, "created_by": plays, "empty_layer": True},
+        ],
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": _upload(repository, json.dumps(config).encode(), CONFIG),
-        "layers": [layer],
+        "layers": [layer for layer, _ in layers],
     }
     # Only a tag makes an index's members reachable by name; they are put by digest.
     name = image.tag if len(image.architectures) == 1 else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,10 @@ from tests.sandbox.docker_packages import RELEASES, build_engine, build_plugins
 from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, does_exist, remove_container, wait_until
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.keys import Keyring
-from tests.sandbox.registry_images import push_images
+from tests.sandbox.registry_images import push_images, repositories
 from tests.sandbox.repository import Suite, build_package, write_flat, write_suite
 from tests.sandbox.standins import DRIVER_VERSIONS, driver_packages
+from tests.sandbox.state import locked
 from tests.sandbox.toolkit_standins import TOOLKIT_VERSIONS, nvidia_docker, toolkit_packages
 
 NAMES = (
@@ -29,7 +33,8 @@ NAMES = (
     "nvcr.io",
 )
 VENDORS = ("docker", "toolkit", "driver", "jetson", "registry")
-FAULTS = ("404", "429", "wrong-signature", "slow", "cut")
+FAULTS = ("401", "403", "404", "429", "wrong-signature", "slow", "cut")
+PROXY_PORT = 3128
 CONTAINER = f"{PREFIX}-vendors"
 IMAGE = f"{PREFIX}-image:vendors"
 TEMPLATES = Path(__file__).parent / "files/vendors"
@@ -138,7 +143,9 @@ def start_vendors(folder: Path, address: str) -> None:
     """Start the vendors' container at ``address``, or leave it where it runs; wait until it answers."""
     if not is_running():
         remove_container(CONTAINER)
-        (folder / "vendors/faults.json").write_text("{}")
+        for name, content in (("faults.json", {}), ("rates.json", {}), ("repositories.json", repositories())):
+            (folder / "vendors" / name).write_text(json.dumps(content))
+        _make_key(folder)
         (folder / "vendors/requests.jsonl").touch()
         docker(
             "run", "--detach", "--name", CONTAINER, "--hostname", "vendors", "--label", LABEL,
@@ -149,6 +156,17 @@ def start_vendors(folder: Path, address: str) -> None:
     wait_until(_does_answer, what="the vendors' start", seconds=30, look_at=f"docker logs {CONTAINER}")
 
 
+def key_file(folder: Path) -> Path:
+    """The 0600 file with the password of nvcr.io's user ``$oauthtoken``, for its private repositories."""
+    return folder / "vendors/ngc-key"
+
+
+def _make_key(folder: Path) -> None:
+    path = key_file(folder)
+    path.touch(mode=0o600)
+    path.write_text(f"nvapi-{secrets.token_urlsafe(32)}\n")
+
+
 def is_running() -> bool:
     """Whether the vendors' container runs."""
     return does_exist("container", CONTAINER) and (
@@ -157,8 +175,9 @@ def is_running() -> bool:
 
 
 def _does_answer() -> bool:
-    """Whether both the registry and the TLS server listen, asked from inside."""
-    probe = "import socket; [socket.create_connection(('127.0.0.1', port), 1).close() for port in (443, 5000)]"
+    """Whether the registry, the TLS server and the proxy listen, asked from inside."""
+    ports = (443, 5000, PROXY_PORT)
+    probe = f"import socket; [socket.create_connection(('127.0.0.1', port), 1).close() for port in {ports}]"
     asked = subprocess.run(["docker", "exec", CONTAINER, "python3", "-c", probe], capture_output=True)
     return asked.returncode == 0
 
@@ -171,30 +190,54 @@ def fill_registry(folder: Path, address: str) -> dict[str, str]:
     return push_images(f"{address}:5000", layers)
 
 
-def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None, client: str = "") -> None:
+def set_fault(folder: Path, fault: str | None, *, vendor: str | None = None, client: str = "", path: str = "") -> None:
     """Make ``vendor`` misbehave in one of the ways of ``FAULTS``; ``None`` ends it (no vendor: for all).
 
-    With an address as ``client`` it does so towards that host alone.
+    With an address as ``client`` it does so towards that host alone, with ``path`` for paths that begin so.
     """
     if (fault is not None and fault not in FAULTS) or (vendor is not None and vendor not in VENDORS):
         raise SandboxError(
             "no such fault", seen=f"{fault} {vendor}", remedy=f"one of {FAULTS} and one of {VENDORS}, or clear"
         )
-    path = folder / "vendors/faults.json"
-    faults: dict[str, str] = json.loads(path.read_text()) if vendor else {}
-    if vendor is not None:
-        key = f"{vendor} {client}".strip()
-        faults.pop(key, None)
-        faults.update({key: fault} if fault else {})
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(faults))
-    new.rename(path)
+    value = f"{fault} {path}".strip() if fault else None
+    _set_row(folder / "vendors/faults.json", f"{vendor} {client}".strip() if vendor else None, value)
+
+
+def set_rate(folder: Path, remaining: int | None, *, client: str = "") -> None:
+    """How often Docker Hub lets ``client`` (an address; "": all others) pull from now on; ``None``: not counted."""
+    value = None if remaining is None else (remaining, secrets.token_hex(8))
+    _set_row(folder / "vendors/rates.json", client, value)
+
+
+def _set_row(path: Path, key: str | None, value: object) -> None:
+    """Set a row of a JSON object in one step; ``None`` removes it, and no key all of them. Tests run side by side."""
+    with locked("vendors-lock"):
+        rows: dict[str, object] = {} if key is None else json.loads(path.read_text())
+        if key is not None:
+            rows.pop(key, None)
+            rows.update({} if value is None else {key: value})
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(rows))
+        new.rename(path)
 
 
 def read_requests(folder: Path) -> list[dict[str, Any]]:
     """The request log: time, client, vendor, host, method, path, status, bytes of each request, oldest first."""
     text = (folder / "vendors/requests.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
+
+
+def requests_of(
+    requests: Iterable[Mapping[str, Any]], *, repository: str = "", client: str = "", kind: str = ""
+) -> list[Mapping[str, Any]]:
+    """Those for a repository (nvidia/l4t-base), by a client's address, of a kind: manifests, blobs or tags."""
+    pattern = re.compile(f"/v2/{re.escape(repository) if repository else '.+'}/{kind or '[a-z]+'}/")
+    return [r for r in requests if pattern.match(r["path"]) and client in ("", r["client"])]
+
+
+def bytes_of(requests: Iterable[Mapping[str, Any]], *, repository: str = "", client: str = "") -> int:
+    """Bytes of blobs that went out."""
+    return sum(r["bytes"] for r in requests_of(requests, repository=repository, client=client, kind="blobs"))
 
 
 def clear_requests(folder: Path) -> None:
