@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import shlex
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput
 
+from deploys.areas.passwords import password_of_environment, password_of_file
 from deploys.planning.settings import Problem, Settings
 
 MARK = "gpu-hosts input"  # the line that templates/detach.sh waits for
@@ -72,10 +72,9 @@ def read_password(settings: Settings, given: object) -> str | Problem | None:
     if isinstance(given, str) and given:
         return given
     if settings.sudo_password_env:
-        unset = Problem("sudo_password_env", "the environment variable that it names is not set")
-        return os.environ.get(settings.sudo_password_env) or unset
+        return password_of_environment(settings.sudo_password_env, "sudo_password_env")
     if settings.sudo_password_file:
-        return _read_password_file(Path(settings.sudo_password_file).expanduser())
+        return password_of_file(settings.sudo_password_file, "sudo_password_file")
     return None
 
 
@@ -91,14 +90,3 @@ def read_module_key_password(settings: Settings) -> str | Problem | None:
     return Problem(
         "nvidia_module_key_password_env", f"the environment variable that it names {seen}; 8 to 16 are needed"
     )
-
-
-def _read_password_file(path: Path) -> str | Problem:
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text().rstrip("\n")
-    except OSError as error:
-        return Problem("sudo_password_file", f"{path} cannot be read: {error.strerror}")
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Problem("sudo_password_file", f"{path} can be read by others (mode {mode & 0o777:04o}); chmod 600 it")
-    return text or Problem("sudo_password_file", f"{path} is empty")

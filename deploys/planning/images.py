@@ -21,6 +21,19 @@ class Reference:
         """What is pulled, and how the host's Docker lists it: by digest where there is one."""
         return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag or 'latest'}"
 
+    @property
+    def registry(self) -> str:
+        """Who has it: docker.io, nvcr.io, registry.lab:5000. Docker's rule: a dot, a port, or localhost."""
+        first, slash, _ = self.name.partition("/")
+        return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+    @property
+    def repository(self) -> str:
+        """What that registry calls it: library/python, nvidia/l4t-base."""
+        if self.registry != "docker.io":
+            return self.name.removeprefix(f"{self.registry}/")
+        return self.name if "/" in self.name else f"library/{self.name}"
+
 
 def parse_reference(text: str) -> Reference:
     """Split `[registry/]name[:tag][@digest]`. The registry's port is not taken for a tag."""

@@ -31,6 +31,23 @@ def test_reference(text: str, name: str, tag: str | None, digest: str | None, pi
     assert (found.name, found.tag, found.digest, found.pinned) == (name, tag, digest, pinned)
 
 
+@pytest.mark.parametrize(
+    ("text", "registry", "repository"),
+    [
+        ("python:3.12", "docker.io", "library/python"),
+        ("docker.io/nvidia/cuda", "docker.io", "nvidia/cuda"),
+        ("modelbox/modelbox-runtime:1", "docker.io", "modelbox/modelbox-runtime"),
+        ("nvcr.io/nvidia/l4t-base:r32.7.1", "nvcr.io", "nvidia/l4t-base"),
+        ("registry.lab:5000/a/b:1", "registry.lab:5000", "a/b"),
+        ("cache:5000/x", "cache:5000", "x"),
+        ("localhost/library/x", "localhost", "library/x"),
+    ],
+)
+def test_registry_and_repository(text: str, registry: str, repository: str) -> None:
+    found = parse_reference(text)
+    assert (found.registry, found.repository) == (registry, repository)
+
+
 def having(*names: str) -> Host:
     """The ready host with one image of these names."""
     return replace(READY, docker=replace(READY.docker, images=(Image("sha256:77", names),)))
