@@ -132,7 +132,7 @@ def _emit_packages(plan: Plan, session: Session) -> list[OperationMeta]:
     if plan.driver.uninstall or plan.driver.unfinished:
         name = "Remove the NVIDIA driver"
         steps.append(remove_driver(name=name, plan=plan.driver, access=access, _ignore_errors=True))
-    if plan.driver.packages or plan.driver.module_key or plan.package_groups:
+    if plan.driver.packages or plan.driver.module_key or plan.package_groups or plan.repositories:
         name = "Add repositories and refresh package lists"
         steps.append(
             add_repositories(

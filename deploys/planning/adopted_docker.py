@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from deploys.planning.adoption import describe_sources
 from deploys.planning.advisories import engine_version
@@ -18,7 +19,7 @@ from deploys.planning.docker_choice import (
 from deploys.planning.obstacles import MANAGERS, refuse_init, refuse_packages
 from deploys.planning.proof import GPUS_SINCE
 from deploys.planning.records import Area, DockerPlan, Note, Refusal
-from deploys.planning.repositories import plan_repository
+from deploys.planning.repositories import describe_moved, plan_moved, plan_repository
 from deploys.planning.settings import Settings
 from deploys.planning.versions import is_older, numbers
 from facts.model import Host
@@ -37,7 +38,7 @@ def plan_adopted(settings: Settings, host: Host, catalogue: Catalogue) -> Docker
     if wish.oldest and version is None:
         return DockerPlan(refusal=_refuse_unknown(wish))
     if version is None or wish.is_met_by(version):
-        return _keep(host)
+        return _with_moved_repository(settings, host, catalogue, _keep(host))
     return _change(settings, host, catalogue, wish, version)
 
 
@@ -53,6 +54,14 @@ def _keep(host: Host) -> DockerPlan:
     if refusal:
         return DockerPlan(refusal=refusal)
     return DockerPlan(start=True, notes=(*notes, Note("starts it", "the daemon does not run")))
+
+
+def _with_moved_repository(settings: Settings, host: Host, catalogue: Catalogue, plan: DockerPlan) -> DockerPlan:
+    fingerprint, address = settings.docker_key_fingerprint, settings.docker_repository
+    moved = plan_moved("docker", host, catalogue, fingerprint=fingerprint, address=address)
+    if plan.refusal or moved is None:
+        return plan
+    return replace(plan, repository=moved, notes=(*plan.notes, *describe_moved(moved, "docker_repository")))
 
 
 def _describe(host: Host) -> list[Note]:
@@ -95,8 +104,8 @@ def _change_packages(
     """The installed ones of the engine's packages, in one transaction after which the daemon is another."""
     repository = None
     if row.origin == "docker":
-        fingerprint = settings.docker_key_fingerprint
-        repository = plan_repository("docker", Area.DOCKER, host, catalogue, fingerprint=fingerprint)
+        fingerprint, address = settings.docker_key_fingerprint, settings.docker_repository
+        repository = plan_repository("docker", Area.DOCKER, host, catalogue, fingerprint=fingerprint, address=address)
     if isinstance(repository, Refusal):
         return DockerPlan(refusal=repository)
     installed = {name for name, _ in host.docker.packages}

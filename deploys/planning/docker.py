@@ -69,8 +69,8 @@ def _plan_install(settings: Settings, host: Host, catalogue: Catalogue) -> Docke
         return DockerPlan(refusal=remove)
     repository = None
     if row.origin == "docker":
-        fingerprint = settings.docker_key_fingerprint
-        repository = plan_repository("docker", Area.DOCKER, host, catalogue, fingerprint=fingerprint)
+        fingerprint, address = settings.docker_key_fingerprint, settings.docker_repository
+        repository = plan_repository("docker", Area.DOCKER, host, catalogue, fingerprint=fingerprint, address=address)
     if isinstance(repository, Refusal):
         return DockerPlan(refusal=repository)
     avoid, taken = bad_versions(row, wish.release, catalogue)

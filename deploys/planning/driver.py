@@ -18,6 +18,7 @@ from deploys.planning.installed import (
 )
 from deploys.planning.obstacles import MANAGERS, processes_at_work, refuse_packages
 from deploys.planning.records import Area, DriverPlan, Note, Refusal, Repository
+from deploys.planning.repositories import describe_moved, plan_moved
 from deploys.planning.secure_boot import is_loadable, wait_for_key
 from deploys.planning.settings import Settings
 from facts.model import Driver, Host, PlatformKind
@@ -116,7 +117,10 @@ def _keep(settings: Settings, host: Host, catalogue: Catalogue, version: str) ->
     if due:
         notes.append(Note("a reboot is due", f"loaded is {driver.loaded_version or 'none'}, on disk is {newest}"))
     row = next((row for row in catalogue.branch if row.branch == branch), None)
+    fingerprint, address = settings.nvidia_driver_key_fingerprint, settings.nvidia_driver_repository
+    moved = plan_moved("nvidia-driver", host, catalogue, fingerprint=fingerprint, address=address)
     return DriverPlan(
+        repository=moved,
         branch=branch,
         release=branch,
         flavour=driver.disk_flavour,
@@ -125,7 +129,7 @@ def _keep(settings: Settings, host: Host, catalogue: Catalogue, version: str) ->
         # nouveau's consoles cannot be taken from it: that needs the reboot.
         reload=due and settings.nvidia_driver_reload and driver.loaded_version is not None,
         reboot_due=due,
-        notes=(*notes, *_around(host)),
+        notes=(*notes, *describe_moved(moved, "nvidia_driver_repository"), *_around(host)),
     )
 
 

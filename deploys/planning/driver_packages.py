@@ -201,8 +201,8 @@ def plan_driver_repository(
         return plan_components(host, Area.DRIVER)
     if row.repository is None:
         return None
-    fingerprint = settings.nvidia_driver_key_fingerprint
-    return plan_repository(row.repository, Area.DRIVER, host, catalogue, fingerprint=fingerprint)
+    fingerprint, address = settings.nvidia_driver_key_fingerprint, settings.nvidia_driver_repository
+    return plan_repository(row.repository, Area.DRIVER, host, catalogue, fingerprint=fingerprint, address=address)
 
 
 def refuse_needs(choice: Choice, host: Host) -> Refusal | None:

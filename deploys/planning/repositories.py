@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from deploys.planning.adoption import adopt
 from deploys.planning.apt_sources import AptSource, read_sources
 from deploys.planning.catalogue import Catalogue, RepositoryRow
-from deploys.planning.records import Area, Refusal, Repository
+from deploys.planning.records import Area, Note, Refusal, Repository
 from facts.model import Host
 
 SOURCES = "/etc/apt/sources.list.d"
@@ -19,16 +20,18 @@ YUM_REPOSITORIES = "/etc/yum.repos.d"
 RPM_KEYS = "/etc/pki/rpm-gpg"
 ENTERPRISE_LINUX = ("rhel", "rocky", "almalinux")
 CUDA_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
+VENDOR = re.compile(r"https://[^/]+")  # what a mirror's address takes the place of
 
 
 def plan_repository(
-    name: str, area: Area, host: Host, catalogue: Catalogue, *, fingerprint: str | None
+    name: str, area: Area, host: Host, catalogue: Catalogue, *, fingerprint: str | None, address: str | None
 ) -> Repository | Refusal | None:
     """The repository ``name`` for this host: to be added, not to be had (refusal), or there already (None).
 
-    ``fingerprint`` replaces the vendor's, for mirrors signed with a key of their own.
+    ``address`` replaces the vendor's own, up to its first folder, and ``fingerprint`` that of the vendor's key, for
+    mirrors; those that sign anew have a key of their own.
     """
-    row = find_repository(name, host, catalogue)
+    row = find_repository(name, host, catalogue, address=address)
     if row is None:
         return Refusal(
             area,
@@ -38,13 +41,38 @@ def plan_repository(
         )
     if host.packages.manager == "dnf":
         row = row.model_copy(update={"same": row.same.format_map(_words(host))})
-        ours = _fill_in_dnf(row, host, fingerprint or row.fingerprint)
-    else:
-        ours = _fill_in_apt(row, host, fingerprint or row.fingerprint)
+    ours = _fill_in(row, host, fingerprint)
     found = adopt(ours, row, host, area)
     if isinstance(found, Repository) and not found.fingerprint:
         return _refuse_unknown_key(found, area)
     return found
+
+
+def plan_moved(
+    name: str, host: Host, catalogue: Catalogue, *, fingerprint: str | None, address: str | None
+) -> Repository | None:
+    """The source that an earlier run of ours has added, where it is to have another address now; else None.
+
+    What follows the address changes with the system's release, and is looked at when something is installed.
+    """
+    row = find_repository(name, host, catalogue, address=address)
+    if row is None:
+        return None
+    ours = _fill_in(row, host, fingerprint)
+    found = [file.text for file in host.packages.sources if file.path == ours.source_path]
+    base = address.rstrip("/") if address else VENDOR.findall(row.uri)[0]
+    folder = row.uri.removeprefix(f"{base}/").partition("/")[0]
+    return ours if found and ours.fingerprint and f"{base}/{folder}/" not in found[0] else None
+
+
+def describe_moved(moved: Repository | None, setting: str) -> tuple[Note, ...]:
+    """What becomes of our source of a repository whose packages are left as they are."""
+    return (Note(f"takes its repository from {moved.uri} from now on", setting),) if moved else ()
+
+
+def _fill_in(row: RepositoryRow, host: Host, fingerprint: str | None) -> Repository:
+    fill_in = _fill_in_dnf if host.packages.manager == "dnf" else _fill_in_apt
+    return fill_in(row, host, fingerprint or row.fingerprint)
 
 
 def _refuse_unknown_key(repository: Repository, area: Area) -> Refusal:
@@ -63,13 +91,18 @@ def distribution_of(host: Host) -> str:
     return f"{host.os.id}-{version}"
 
 
-def find_repository(name: str, host: Host, catalogue: Catalogue) -> RepositoryRow | None:
-    """The catalogue's row for this host's distribution, release and architecture, or None."""
+def find_repository(name: str, host: Host, catalogue: Catalogue, *, address: str | None) -> RepositoryRow | None:
+    """The catalogue's row for this host's distribution, release and architecture, with a mirror's address; or None."""
     if host.platform.architecture not in CUDA_ARCHITECTURES:
         return None
     ids = {host.os.id, distribution_of(host)}
     rows = (row for row in catalogue.repository if row.name == name and ids.intersection(row.distributions))
-    return next(rows, None)
+    row = next(rows, None)
+    if row is None or address is None:
+        return row
+    base = address.rstrip("/")
+    moved = {name: VENDOR.sub(lambda _: base, getattr(row, name), count=1) for name in ("uri", "key_url")}
+    return row.model_copy(update={**moved, "same": ""})
 
 
 def _words(host: Host) -> dict[str, str]:

@@ -25,11 +25,12 @@ Fingerprint = Field(
 )
 
 
-VendorAddress = Field(
-    default=None,
-    pattern=r"^https?://[^\s@]+$",
-    description="Address of your mirror of this vendor's repositories, in place of the vendor's own.",
-)
+def _vendor_address(vendors: str) -> Any:
+    return Field(
+        default=None,
+        pattern=r"^https?://[^\s@?#]+$",
+        description=f"Address of your mirror of {vendors}, with the same folders below it. Registries: images_mirrors.",
+    )
 
 
 class Credential(BaseModel):
@@ -91,9 +92,9 @@ class Settings(BaseModel):
         description="With Secure Boot: environment variable of yours with a password of 8 to 16 characters, under "
         "which DKMS' key is staged. It is asked for once, at the host's console.",
     )
-    docker_repository: str | None = VendorAddress
-    nvidia_driver_repository: str | None = VendorAddress
-    nvidia_toolkit_repository: str | None = VendorAddress
+    docker_repository: str | None = _vendor_address("https://download.docker.com")
+    nvidia_driver_repository: str | None = _vendor_address("https://developer.download.nvidia.com")
+    nvidia_toolkit_repository: str | None = _vendor_address("https://nvidia.github.io")
     nvidia_driver_key_fingerprint: str | None = Fingerprint
     nvidia_toolkit_key_fingerprint: str | None = Fingerprint
     docker_key_fingerprint: str | None = Fingerprint

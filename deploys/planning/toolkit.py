@@ -10,10 +10,12 @@ from deploys.planning.advisories import Advisory, names_of, toolkit_advisories, 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.obstacles import MANAGERS, refuse_packages
 from deploys.planning.records import Area, Note, Refusal, ToolkitPlan
-from deploys.planning.repositories import plan_repository
+from deploys.planning.repositories import describe_moved, plan_moved, plan_repository
 from deploys.planning.settings import Settings
 from deploys.planning.versions import is_older, numbers, upstream
 from facts.model import Host
+
+NAME = "nvidia-container-toolkit"  # of its repository
 
 
 def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
@@ -26,10 +28,19 @@ def plan_toolkit(settings: Settings, host: Host, catalogue: Catalogue) -> Toolki
         plan = _plan_l4ts(settings, host, catalogue)
     else:
         plan = _plan_ordinary(settings, host, catalogue)
+    if not plan.packages and not plan.refusal:
+        plan = _with_moved_repository(settings, host, catalogue, plan)
     if plan.refusal or host.toolkit.mode in (None, "auto"):
         return plan
     note = Note(f"its runtime is in mode {host.toolkit.mode}, and stays so", "its config.toml says so")
     return replace(plan, notes=(*plan.notes, note))
+
+
+def _with_moved_repository(settings: Settings, host: Host, catalogue: Catalogue, plan: ToolkitPlan) -> ToolkitPlan:
+    fingerprint, address = settings.nvidia_toolkit_key_fingerprint, settings.nvidia_toolkit_repository
+    moved = plan_moved(NAME, host, catalogue, fingerprint=fingerprint, address=address)
+    notes = (*plan.notes, *describe_moved(moved, "nvidia_toolkit_repository"))
+    return replace(plan, repository=moved, notes=notes)
 
 
 def _plan_l4ts(settings: Settings, host: Host, catalogue: Catalogue) -> ToolkitPlan:
@@ -97,8 +108,8 @@ def _install(settings: Settings, host: Host, catalogue: Catalogue, because: str)
     )
     if refusal:
         return ToolkitPlan(refusal=refusal)
-    fingerprint = settings.nvidia_toolkit_key_fingerprint
-    repository = plan_repository("nvidia-container-toolkit", Area.TOOLKIT, host, catalogue, fingerprint=fingerprint)
+    fingerprint, address = settings.nvidia_toolkit_key_fingerprint, settings.nvidia_toolkit_repository
+    repository = plan_repository(NAME, Area.TOOLKIT, host, catalogue, fingerprint=fingerprint, address=address)
     if isinstance(repository, Refusal):
         return ToolkitPlan(refusal=repository)
     floor = toolkit_floor(catalogue)

@@ -41,8 +41,7 @@ judge() {
   complaint=$(grep -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^(E|Err):' | sed 's/  */ /g' | sort -u | head -n 3 | tr '\n' ' ')
   after=$(grep -A1 -F -e "${2%/} " -e "${2%/}/" "$log" | grep -E '^ ' | sed 's/^ *//' | sort -u | head -n 2 | tr '\n' ' ')
   [ -n "$complaint" ] || return 0
-  rm -f "$3" ${4:+"$4"}
-  put_back "$1"
+  withdraw "$1" "$3" "$4"
   explain "apt does not accept the $1 repository, so it was taken away again" "$complaint$after" \
     "404 means that it does not serve this release, a signature error that its key is another: check both addresses"
   return 1

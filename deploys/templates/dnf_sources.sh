@@ -24,8 +24,7 @@ refresh() {
 try() {
   add "$@" || return 1
   refresh "$3" && return 0
-  rm -f "$3" ${5:+"$5"}
-  put_back "$1"
+  withdraw "$1" "$3" "$5"
   explain "dnf does not accept the $1 repository, so it was taken away again" "$(reason "$log")" \
     "404 means that it does not serve this release, a signature error that its key is another: check both addresses"
   return 1

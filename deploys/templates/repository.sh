@@ -84,13 +84,32 @@ put_back() {
   done <"$RUN/back"
 }
 
+# keep NAME SOURCE_PATH KEY_PATH: copies of our own source and key of an earlier run, which had another address.
+keep() {
+  for file in "$2" "$3"; do
+    [ -z "$file" ] || [ ! -e "$file" ] || cp -p "$file" "$RUN/$1.${file##*/}" 2>"$log" && continue
+    explain "the $1 repository was not added, because a file of an earlier run cannot be copied" "$file: $(short "$log")" \
+      "df -h /var on the host; then run this again"
+    return 1
+  done
+}
+
+# withdraw NAME SOURCE_PATH KEY_PATH: the repository that does not work. Everything is as it was before.
+withdraw() {
+  for file in "$2" "$3"; do
+    if [ -e "$RUN/$1.${file##*/}" ]; then replace "$file" "$RUN/$1.${file##*/}"; elif [ -n "$file" ]; then rm -f "$file"; fi
+  done
+  put_back "$1"
+}
+
 # add NAME URI SOURCE_PATH SOURCE KEY_PATH KEY_URL FINGERPRINT
 add() {
+  keep "$1" "$3" "$5" || return 1
   [ -z "$6" ] || add_key "$@" || return 1
-  migrate "$1" || return 1
+  migrate "$1" || { withdraw "$1" "$3" "$5"; return 1; }
   printf '%s' "$4" >"$3.new" && chmod 0644 "$3.new" && mv "$3.new" "$3" && return 0
   rm -f "$3.new"
-  put_back "$1"
+  withdraw "$1" "$3" "$5"
   explain "the $1 repository was not added, because its file cannot be written" "$3" "look at the disk, then run this again"
   return 1
 }

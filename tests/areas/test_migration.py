@@ -130,6 +130,22 @@ def test_a_key_that_is_another_changes_nothing(host: Place, manager: str) -> Non
     assert is_as_before(host)
 
 
+def test_our_own_source_of_another_address_stays_where_the_new_one_is_refused(host: Place, manager: str) -> None:
+    key = host.root / "keyrings/docker.asc"
+    key.parent.mkdir()
+    for path, text in ((new(host), "the vendor's address\n"), (key, "the vendor's key\n")):
+        path.write_text(text)
+        path.chmod(0o644)
+    answer = (host.bin / COMMANDS[manager]).read_text()
+    host.stand_in(COMMANDS[manager], REFUSED[manager])
+    assert add(host, manager).status == 1
+    assert (new(host).read_text(), key.read_text()) == ("the vendor's address\n", "the vendor's key\n")
+    assert new(host).stat().st_mode & 0o777 == 0o644
+    (host.bin / COMMANDS[manager]).write_text(answer)
+    assert add(host, manager).status == 0
+    assert (new(host).read_text(), key.read_text()) == (f"[docker]\nURIs: {URI}\n", "key\n")
+
+
 def test_an_older_copy_of_another_content_stays(host: Place, manager: str) -> None:
     first = backup(host, alone(host))
     first.parent.mkdir()

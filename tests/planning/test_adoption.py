@@ -36,7 +36,9 @@ def plan(name: str, host: Host, files: dict[str, str], keyrings: tuple[str, ...]
     """The plan for one repository on a host with these source files and keyrings."""
     sources = tuple(SourceFile(path, text) for path, text in sorted(files.items()))
     packages = replace(host.packages, sources=sources, keyrings=tuple((path, "00") for path in keyrings))
-    return plan_repository(name, Area.DOCKER, replace(host, packages=packages), CATALOGUE, fingerprint=None)
+    return plan_repository(
+        name, Area.DOCKER, replace(host, packages=packages), CATALOGUE, fingerprint=None, address=None
+    )
 
 
 def migrated(name: str, files: dict[str, str], host: Host = BARE) -> dict[str, str]:

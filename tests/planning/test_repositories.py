@@ -5,24 +5,28 @@ from dataclasses import replace
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
+from deploys.planning.plan import make_plan
 from deploys.planning.records import Area, Refusal, Repository
-from deploys.planning.repositories import plan_repository
-from facts.model import Host
-from tests.planning.hosts import BARE, JETSON, ROCKY_9, on, on_ubuntu, with_sources
+from deploys.planning.repositories import plan_moved, plan_repository
+from deploys.planning.settings import Settings
+from facts.model import Host, SourceFile
+from tests.planning.hosts import BARE, JETSON, READY, ROCKY_9, needs_something, on, on_ubuntu, with_sources
 
 CATALOGUE = load_catalogue()
 DOCKER = "https://download.docker.com/linux/debian"
 TOOLKIT = "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
 
 
-def plan(name: str, host: Host, *, fingerprint: str | None = None) -> Repository | Refusal | None:
+def plan(
+    name: str, host: Host, *, fingerprint: str | None = None, address: str | None = None
+) -> Repository | Refusal | None:
     """The plan for one repository."""
-    return plan_repository(name, Area.DOCKER, host, CATALOGUE, fingerprint=fingerprint)
+    return plan_repository(name, Area.DOCKER, host, CATALOGUE, fingerprint=fingerprint, address=address)
 
 
-def added(name: str, host: Host, *, fingerprint: str | None = None) -> Repository:
+def added(name: str, host: Host, *, fingerprint: str | None = None, address: str | None = None) -> Repository:
     """The repository, which must be planned."""
-    found = plan(name, host, fingerprint=fingerprint)
+    found = plan(name, host, fingerprint=fingerprint, address=address)
     assert isinstance(found, Repository)
     return found
 
@@ -58,6 +62,100 @@ def test_flat_repository_has_no_components() -> None:
 
 def test_own_fingerprint_replaces_the_vendors() -> None:
     assert added("docker", BARE, fingerprint="ab" * 20).fingerprint == "AB" * 20
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "uri", "key_url"),
+    [
+        ("docker", BARE, "linux/debian", "linux/debian/gpg"),
+        ("docker", on("rocky-9.6"), "linux/rhel/9/x86_64/stable", "linux/rhel/gpg"),
+        ("nvidia-container-toolkit", BARE, "libnvidia-container/stable/deb/amd64/", "libnvidia-container/gpgkey"),
+        (
+            "nvidia-driver",
+            BARE,
+            "compute/cuda/repos/debian13/x86_64/",
+            "compute/cuda/repos/debian13/x86_64/8793F200.pub",
+        ),
+    ],
+)
+def test_a_mirror_takes_the_place_of_the_vendors_host_in_both_addresses(
+    name: str, host: Host, uri: str, key_url: str
+) -> None:
+    for address in ("http://mirror.lab:8081/vendor/", r"https://mirror.lab/\1"):
+        one, base = added(name, host, address=address), address.rstrip("/")
+        assert (one.uri, one.key_url) == (f"{base}/{uri}", f"{base}/{key_url}")
+        assert one.uri in one.source
+        assert one.fingerprint == added(name, host).fingerprint
+        assert one.source_path == added(name, host).source_path
+
+
+def test_a_mirrors_source_of_somebody_is_adopted_and_the_vendors_is_none_of_the_mirror() -> None:
+    key = "/usr/share/keyrings/docker.gpg"
+    theirs = with_sources(BARE, f"deb [signed-by={key}] https://mirror.lab/linux/debian trixie stable", keyrings=(key,))
+    vendors = with_sources(BARE, f"deb [signed-by={key}] {DOCKER} trixie stable", keyrings=(key,))
+    assert plan("docker", theirs, address="https://mirror.lab") is None
+    assert isinstance(plan("docker", vendors, address="https://mirror.lab"), Repository)
+    assert added("docker", vendors, address="https://mirror.lab").migrated == ()
+
+
+def with_our_source(host: Host, source: Repository) -> Host:
+    """The host with the source that an earlier run has added."""
+    files = (SourceFile(source.source_path, source.source),)
+    return replace(host, packages=replace(host.packages, sources=files, keyrings=((source.key_path, "00"),)))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "moves"),
+    [
+        (None, None, False),
+        (None, "https://mirror.lab", True),
+        ("https://mirror.lab", "https://mirror.lab/", False),
+        ("https://mirror.lab", "https://mirror.lab/docker", True),
+        ("https://mirror.lab/docker", "https://mirror.lab", True),
+        ("https://mirror.lab", None, True),
+    ],
+)
+@pytest.mark.parametrize("release", ["debian-13", "rocky-9.6"])
+def test_our_source_follows_its_setting_and_then_stays(
+    before: str | None, now: str | None, moves: bool, release: str
+) -> None:
+    host = with_our_source(on(release), added("docker", on(release), address=before))
+    moved = plan_moved("docker", host, CATALOGUE, fingerprint=None, address=now)
+    assert bool(moved) is moves
+    if moved:
+        assert moved == added("docker", on(release), address=now)
+        again = with_our_source(host, moved)
+        assert plan_moved("docker", again, CATALOGUE, fingerprint=None, address=now) is None
+
+
+def test_a_source_that_we_did_not_add_or_of_another_release_is_not_moved() -> None:
+    address = "https://mirror.lab"
+    assert plan_moved("docker", BARE, CATALOGUE, fingerprint=None, address=address) is None
+    assert plan_moved("docker", on("debian-11"), CATALOGUE, fingerprint=None, address=address) is None
+    old = added("nvidia-driver", on("ubuntu-22.04"))
+    host = with_our_source(on("ubuntu-24.04"), old)
+    assert plan_moved("nvidia-driver", host, CATALOGUE, fingerprint=None, address=None) is None
+
+
+def test_a_host_that_needs_nothing_else_gets_its_sources_moved() -> None:
+    kept = [added(name, READY) for name in ("docker", "nvidia-container-toolkit", "nvidia-driver")]
+    sources = tuple(SourceFile(one.source_path, one.source) for one in kept)
+    host = replace(READY, packages=replace(READY.packages, sources=sources))
+    names = ("docker_repository", "nvidia_toolkit_repository", "nvidia_driver_repository")
+    settings = Settings.model_validate(dict.fromkeys(names, "https://mirror.lab"))
+    found = make_plan(settings, host, CATALOGUE)
+    assert {one.source_path for one in found.repositories} == {one.source_path for one in kept}
+    assert not found.package_groups
+    assert not found.driver.packages
+    assert needs_something(found)
+    after = replace(
+        host,
+        packages=replace(
+            host.packages, sources=tuple(SourceFile(one.source_path, one.source) for one in found.repositories)
+        ),
+    )
+    assert not make_plan(settings, after, CATALOGUE).repositories
+    assert not make_plan(Settings(), host, CATALOGUE).repositories
 
 
 @pytest.mark.parametrize(
