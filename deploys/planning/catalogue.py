@@ -248,6 +248,96 @@ class StorageDriver(_OfVersions):
     names: tuple[str, ...]
 
 
+class ImageFamily(_Row):
+    """A word that people ask for images by."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    # In order of preference. One that ends in "/*" is of many: the second word of the wish is its last part.
+    repositories: tuple[str, ...]
+    instead: tuple[str, ...] = ()  # families that a host may have where it can have none of these
+    otherwise: str = ""  # what to do where it can have none at all
+
+
+class ImageRepository(_Row):
+    """A repository of images whose tags can be read, and what they are made for."""
+
+    names: tuple[str, ...]  # as Docker prints them; of several with the same images, the first is chosen
+    machines: tuple[Literal["jetson", "x86_64", "arm64"], ...]  # where a tag does not say
+    defaults: tuple[str, ...] = ()  # words of tags, the ones that are meant first where a wish names none
+    version_is_cuda: bool = False  # the version in a tag is CUDA's
+    needs_l4t: bool = False  # no image of it is for any L4T
+    integrated: bool = False  # there are images for Jetson's integrated GPU beside those for servers
+    compat: bool = False  # its images bring NVIDIA's forward compatibility libraries
+
+
+class ImageTags(_Row):
+    """Tags of a repository. Written by a tool from what the registries say."""
+
+    repository: str
+    tags: tuple[str, ...]
+
+
+class ImageRelease(_Row):
+    """What images have in them, of the versions from ``first`` up to, and without, ``fixed``; "" for no end."""
+
+    repositories: tuple[str, ...]
+    integrated: bool | None = None  # only those for Jetson's integrated GPU, or only the others
+    first: str = ""
+    fixed: str = ""
+    l4t: str = ""  # the release that it was made for
+    cuda: str = ""
+
+
+class L4tLine(_Row):
+    """L4T releases whose images run on each other, from ``first`` up to, and without, ``fixed``."""
+
+    name: str
+    first: str
+    fixed: str
+    cuda: str
+    releases: tuple[str, ...]  # those that are known
+    server_images: bool = False  # images for arm64 servers run on it
+
+
+class CudaMajor(_Row):
+    """The oldest driver branch that runs a major version of CUDA, and the branch each minor version came with."""
+
+    major: str
+    oldest_driver: int
+    drivers: dict[str, int]  # 12.4 -> 550
+
+
+class CudaGpus(_Row):
+    """Versions of CUDA that have code for GPUs of these generations (the rows ``gpus`` that are ranges)."""
+
+    gpus: tuple[str, ...]
+    oldest: str
+    newest_major: str = ""  # "": the newest there is
+
+
+class EndedSystem(_Row):
+    """Distributions in images that get no security fixes any more."""
+
+    names: tuple[str, ...]  # as in tags: ubuntu18.04
+    title: str
+    since: str
+
+
+class ModelBoxImages(_Row):
+    """ModelBox' images with one engine, whose names say what is in them."""
+
+    engine: str  # tensorrt
+    version: str
+    accelerator: Literal["cuda", "cann"]
+    accelerator_version: str
+    suffix: str = ""  # d310p
+    architectures: tuple[Literal["x86_64", "aarch64"], ...]
+    stages: tuple[str, ...] = ("develop", "runtime")
+    systems: dict[str, str]  # word in the name -> system: ubuntu -> ubuntu20.04
+    tags: tuple[str, ...]
+
+
 class Catalogue(BaseModel):
     """All of it. Made by ``load_catalogue``."""
 
@@ -273,6 +363,15 @@ class Catalogue(BaseModel):
     daemon_key: tuple[DaemonKey, ...]
     log_option: tuple[LogOption, ...]
     storage_driver: tuple[StorageDriver, ...]
+    image_family: tuple[ImageFamily, ...]
+    image_repository: tuple[ImageRepository, ...]
+    image_tags: tuple[ImageTags, ...]
+    image_release: tuple[ImageRelease, ...]
+    l4t_line: tuple[L4tLine, ...]
+    cuda_major: tuple[CudaMajor, ...]
+    cuda_gpus: tuple[CudaGpus, ...]
+    ended_system: tuple[EndedSystem, ...]
+    modelbox: tuple[ModelBoxImages, ...]
 
 
 @cache
