@@ -287,6 +287,7 @@ class ImageRelease(_Row):
     fixed: str = ""
     l4t: str = ""  # the release that it was made for
     cuda: str = ""
+    without: tuple[str, ...] = ()  # generations of GPUs that it has no code for: names of the rows ``gpus``
 
 
 class L4tLine(_Row):

@@ -155,7 +155,7 @@ def _unknown_words(
 ) -> str:
     if not images:
         return f"no image '{' '.join((family.name, *fixed))}' is known here"
-    vocabulary = {word for image in images for word in (*image.words, image.system, image.version) if word}
+    vocabulary = {word for image in images for word in (*image.words, image.system) if word}
     strange = next((word for word in words if not any(_says(image, word) for image in images)), "")
     close = get_close_matches(strange, vocabulary, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""

@@ -177,7 +177,8 @@ def _with_driver(image: KnownImage, target: Target, catalogue: Catalogue) -> Fit
 def _gpu_doubts(image: KnownImage, target: Target, catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """GPUs that this CUDA has no code for any more, and those that came after it."""
     cuda = numbers(image.cuda)[:2]
-    dropped, older = [], []
+    dropped = [f"it has no code for {name} GPUs" for name in target.gpus if name in image.without]
+    older = []
     for row in catalogue.cuda_gpus:
         here = ", ".join(name for name in target.gpus if name in row.gpus)
         if here and row.newest_major and cuda[0] > int(row.newest_major):

@@ -31,6 +31,7 @@ class KnownImage:
     l4t: str = ""
     cuda: str = ""
     cuda_in_tag: bool = False
+    without: tuple[str, ...] = ()  # generations of GPUs that it has no code for
     system: str = ""  # ubuntu22.04
     words: tuple[str, ...] = ()  # what is left of the tag: base, cudnn, devel
     rank: int = 0  # place in its family's order of preference; the first is 0
@@ -83,6 +84,7 @@ def read_tag(name: str, tag: str, row: ImageRepository, catalogue: Catalogue, *,
         l4t=parts.l4t or next((one.l4t for one in known if one.l4t), ""),
         cuda=cuda or next((one.cuda for one in known if one.cuda), ""),
         cuda_in_tag=bool(cuda),
+        without=tuple(name for one in known for name in one.without),
         system=parts.system,
         words=parts.words,
         rank=rank,

@@ -208,6 +208,12 @@ def test_gpus_that_cuda_13_dropped_get_cuda_12() -> None:
     assert "no code for Maxwell, Pascal and Volta" in named.warnings[0]
 
 
+def test_frameworks_dropped_volta_before_cuda_did() -> None:
+    v100 = with_gpus(BARE, 0x1DB1)
+    assert chosen("tritonserver", v100, "580").reference == "nvcr.io/nvidia/tritonserver:24.08-py3"
+    assert "no code for" in chosen("nvcr.io/nvidia/tritonserver:25.06-py3", v100, "580").warnings[0]
+
+
 @pytest.mark.parametrize(
     ("wish", "host", "words"),
     [
