@@ -193,6 +193,12 @@ class ProofImage(_Row):
     image: str
 
 
+class RegistryCacheImage(_Row):
+    """The image of the containers of a site cache."""
+
+    image: str
+
+
 class DaemonVersions(_Row):
     """The Docker versions whose daemon.json this catalogue knows, both ends included."""
 
@@ -360,6 +366,7 @@ class Catalogue(BaseModel):
     l4t_without_raw_table: L4tRange
     l4t_toolkit: L4tToolkit
     proof: ProofImage
+    registry_cache: RegistryCacheImage
     daemon_versions: DaemonVersions
     daemon_key: tuple[DaemonKey, ...]
     log_option: tuple[LogOption, ...]

@@ -187,12 +187,15 @@ class DaemonPlan:
 class CachePlan:
     """A site cache of registries on this host: one container of the distribution registry for each upstream."""
 
-    files: tuple[tuple[str, str], ...] = ()  # configuration to write: path, text; nothing secret
+    files: tuple[tuple[str, str], ...] = ()  # configuration of those to start: path, text; nothing secret
     remove: tuple[str, ...] = ()  # names of containers of ours whose upstream is not wished for any more
     start: tuple[str, ...] = ()  # upstreams whose container is made anew: it is missing, or its files change
     upstreams: tuple[tuple[str, int], ...] = ()  # all: registry, port
     address: str = ""  # of this host on the site's network: what it listens on, and what its certificate is for
+    name: str = ""  # that its certificate is for besides
     image: str = ""
+    folder: str = ""  # where on the host the images are kept
+    environment: tuple[tuple[str, str], ...] = ()  # of the containers: the proxies that the host's Docker uses
     make_certificate: bool = False  # there is none for this address, or it ends soon
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None

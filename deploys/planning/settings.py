@@ -207,8 +207,15 @@ class Settings(BaseModel):
     registry_cache_address: str | None = Field(
         default=None, description="The host's address on the site's network, which the cache listens on."
     )
+    registry_cache_name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$",
+        description="A name by which the fleet reaches the cache besides: its certificate is for that too.",
+    )
     registry_cache_ca_file: str | None = Field(
-        default=None, description="Where on your machine the certificate of the cache's authority is put."
+        default=None,
+        description="Where on your machine the certificate of the cache's authority is put; else it is "
+        "registry-cache-HOST.crt in the current folder.",
     )
     registry_cache_folder: str = Field(
         default="/var/lib/gpu-hosts-cache",

@@ -1,0 +1,12 @@
+"""A site cache of registries on a host that the settings registry_cache_… make one, and Docker if it is not there."""
+
+import sys
+from pathlib import Path
+
+# pyinfra appends the current directory: the checkout must come before any installed package of these names.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from deploys.areas.provision import provision
+from deploys.planning.records import Area
+
+provision(frozenset({Area.DOCKER, Area.CACHE}))
