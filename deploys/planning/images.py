@@ -23,7 +23,7 @@ class Reference:
 
     @property
     def registry(self) -> str:
-        """Who has it: docker.io, nvcr.io, registry.lab:5000. Docker's rule: a dot, a port, or localhost."""
+        """Who has it: docker.io, nvcr.io, registry.lab:5000. Docker's rule: distribution/reference, normalize.go."""
         first, slash, _ = self.name.partition("/")
         return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
 
@@ -47,9 +47,8 @@ def parse_reference(text: str) -> Reference:
 
 
 def registry_of(reference: str) -> str:
-    """Whose image it is: docker.io, nvcr.io, cache.lab:5001. Docker's rule: distribution/reference, normalize.go."""
-    first, slash, _ = parse_reference(reference).name.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    """Whose image it is: docker.io, nvcr.io, cache.lab:5001."""
+    return parse_reference(reference).registry
 
 
 def is_present(text: str, host: Host) -> bool:

@@ -1,9 +1,13 @@
 """Registry mirrors: what of them each Docker can use by itself, and by what name images are pulled where it cannot.
 
 Docker asks the ``registry-mirrors`` of daemon.json for images of docker.io only. From 28 on it reads
-/etc/docker/certs.d/REGISTRY/hosts.toml, for any registry, with every pull into containerd's store and every build
-(moby 28, daemon/hosts.go). All others take no mirror of another registry: there an image is pulled by a name at the
-mirror, and then given its own.
+/etc/docker/certs.d/REGISTRY/hosts.toml, for any registry, with every pull into containerd's store (moby 28,
+daemon/hosts.go). All others take no mirror of another registry: there an image is pulled by a name at the mirror, and
+then given its own.
+
+docker.io gets a hosts.toml too. With containerd's store Docker looks for the certificate of one of ``registry-mirrors``
+in the folder docker.io, not in the mirror's own, and without it goes to Docker Hub and says so in its journal alone
+(seen with 28.5.2; loadTLSConfig there).
 """
 
 from __future__ import annotations

@@ -47,16 +47,23 @@ def look_up(
 
 
 def list_tags(
-    repository: str,
+    repositories: Sequence[str],
     *,
     credentials: Mapping[str, Secret] = MappingProxyType({}),
     mirrors: Mapping[str, str] = MappingProxyType({}),
     ca: str | None = None,
-) -> tuple[str, ...] | Missing:
-    """All tags of ``nvcr.io/nvidia/cuda``, in the registry's order, or why there are none. The rest as in look_up."""
-    parsed = parse_reference(repository)
+) -> dict[str, tuple[str, ...] | Missing]:
+    """All tags of each repository (nvcr.io/nvidia/cuda), in its registry's order, or why there are none.
+
+    The rest is as in look_up.
+    """
     with closing(_Registries(credentials, mirrors, ca)) as registries:
-        return registries.ask(repository, lambda registry: registry.tags(parsed.repository))
+        return {repository: _list_tags(registries, repository) for repository in repositories}
+
+
+def _list_tags(registries: _Registries, repository: str) -> tuple[str, ...] | Missing:
+    name = parse_reference(repository).repository
+    return registries.ask(repository, lambda registry: registry.tags(name))
 
 
 class _Registries:
@@ -64,9 +71,8 @@ class _Registries:
 
     def __init__(self, credentials: Mapping[str, Secret], mirrors: Mapping[str, str], ca: str | None) -> None:
         self._credentials = credentials
-        self._mirrors = {name: _mirror_address(mirror) for name, mirror in mirrors.items()}
-        authorities = {origin_of(address): ca for address in self._mirrors.values()} if ca else {}
-        self._transport = Transport(authorities)
+        self._mirrors, self._ca = mirrors, ca
+        self._transport = Transport()
         self._made: dict[str, Registry] = {}
         self.close = self._transport.close
 
@@ -81,7 +87,11 @@ class _Registries:
         Where neither has it, the trouble is the mirror's: hosts may reach that, and it may have what others have not.
         """
         troubles: list[RegistryError] = []
-        for registry in self._of(parse_reference(reference).registry):
+        try:
+            asked = tuple(self._of(parse_reference(reference).registry))
+        except ValueError:
+            return Missing(reference, Trouble.BROKEN, "the address of its registry or mirror is none")
+        for registry in asked:
             try:
                 return question(registry)
             except RegistryError as error:
@@ -93,20 +103,24 @@ class _Registries:
 
     def _of(self, name: str) -> Iterator[Registry]:
         if name in self._mirrors:
-            yield self._registry(host_of(self._mirrors[name]), self._mirrors[name])
+            mirror = _mirror_address(self._mirrors[name])
+            host = host_of(mirror)
+            yield self._registry(host, mirror, self._credentials.get(host) or self._credentials.get(f"{host}:443"))
+            if self._ca:
+                self._transport.authorities[origin_of(mirror)] = self._ca
         scheme = "http" if is_loopback(name) else "https"
-        yield self._registry(name, f"{scheme}://{HUB if name == 'docker.io' else name}")
+        yield self._registry(name, f"{scheme}://{HUB if name == 'docker.io' else name}", self._credentials.get(name))
 
-    def _registry(self, name: str, address: str) -> Registry:
+    def _registry(self, name: str, address: str, secret: Secret | None) -> Registry:
         if address not in self._made:
-            self._made[address] = Registry(self._transport, name, address, self._credentials.get(name))
+            self._made[address] = Registry(self._transport, name, address, secret)
         return self._made[address]
 
 
 def _mirror_address(mirror: str) -> str:
     """Without anybody's name and password, and over TLS except to this machine."""
     parts = urlsplit(mirror)
-    scheme = parts.scheme if is_loopback(parts.netloc) else "https"
+    scheme = parts.scheme if is_loopback(host_of(mirror)) else "https"
     return f"{scheme}://{host_of(mirror)}{parts.path}"
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from deploys.planning.lookups import Rate, Trouble
 from deploys.registry.credentials import Secret
@@ -22,9 +22,10 @@ class Registry:
     """Raises RegistryError from every method where the registry does not give what it is asked for."""
 
     def __init__(self, transport: Transport, name: str, address: str, secret: Secret | None) -> None:
-        """``name`` as people know it: docker.io. ``address``: scheme, host, and where a mirror has one its path."""
+        """``name`` as people know it: docker.io. A path of ``address`` is a mirror's project, as Harbor has them."""
         self.name = name
-        self._transport, self._address, self._secret = transport, address.rstrip("/"), secret
+        self._transport, self._address, self._secret = transport, origin_of(address), secret
+        self._project = urlsplit(address).path.strip("/")
         self._authorizations: dict[str, str] = {}  # by repository
         self.rate: Rate | None = None  # as it was told last; None: never
         if secret:
@@ -69,25 +70,28 @@ class Registry:
         for _ in range(MAX_PAGES):
             reply = self._ask("GET", url, repository)
             if reply.status == 404:
-                raise RegistryError(Trouble.NO_REPOSITORY, self._refusal(reply).seen)
+                raise RegistryError(Trouble.NO_REPOSITORY, self._refusal(reply, repository).seen)
             if reply.status != 200:
-                raise self._refusal(reply)
+                raise self._refusal(reply, repository)
             found += self._parsed(TagList, reply.body).tags or ()
             link = re.search(r'<([^>]*)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
             if not link:
                 return tuple(found)
             url = urljoin(url, link[1])
-            if origin_of(url) != origin_of(self._address):
+            if origin_of(url) != self._address:
                 raise self.broken("its list of tags goes on at another address")
         raise self.broken(f"its list of tags has no end after {len(found)}")
 
     def _url(self, repository: str, part: str, name: str) -> str:
-        return f"{self._address}/v2/{quote(repository)}/{part}/{quote(name, safe=':')}"
+        return f"{self._address}/v2/{quote(self._full(repository))}/{part}/{quote(name, safe=':')}"
+
+    def _full(self, repository: str) -> str:
+        return f"{self._project}/{repository}" if self._project else repository
 
     def _get(self, url: str, repository: str) -> bytes:
         reply = self._ask("GET", url, repository)
         if reply.status != 200:
-            raise self._refusal(reply)
+            raise self._refusal(reply, repository)
         return reply.body
 
     def _ask(self, method: str, url: str, repository: str) -> Reply:
@@ -95,7 +99,7 @@ class Registry:
         authorization = self._authorizations.get(repository, "")
         reply = self._transport.ask(method, url, authorization=authorization, accept=ACCEPT)
         # A host that we were sent on to is not told who we are.
-        if reply.status == 401 and origin_of(reply.url) == origin_of(self._address):
+        if reply.status == 401 and origin_of(reply.url) == self._address:
             authorization = self._authorize(reply, repository)
             if authorization:
                 self._authorizations[repository] = authorization
@@ -113,7 +117,7 @@ class Registry:
         return ""
 
     def _token(self, challenge: Challenge, repository: str) -> str:
-        realm = token_address(challenge, repository)
+        realm = token_address(challenge, self._full(repository))
         if not realm:
             raise self.broken("it sends us for a token to an address without TLS, or to none")
         if self._secret and not is_trusted(realm, self._address):
@@ -121,7 +125,7 @@ class Registry:
             raise RegistryError(Trouble.UNAUTHORIZED, seen)
         reply = self._transport.ask("GET", realm, authorization=basic(self._secret) if self._secret else "")
         if reply.status != 200:
-            raise self._refusal(reply, at_token=True)
+            raise self._refusal(reply)
         answer = self._parsed(TokenAnswer, reply.body)
         token = answer.token or answer.access_token or ""
         if not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -139,27 +143,28 @@ class Registry:
         """The error for an answer that makes no sense."""
         return RegistryError(Trouble.BROKEN, f"{self.host}: {clean(seen, self._transport.secrets)}")
 
-    def _refusal(self, reply: Reply, *, at_token: bool = False) -> RegistryError:
-        """Why an answer is none, in the registry's words where it has some."""
+    def _refusal(self, reply: Reply, repository: str = "") -> RegistryError:
+        """Why an answer is none, in the registry's words where it has some. No repository: there is no token yet."""
         errors = read(Errors, reply.body)
         code = errors.errors[0].code if errors else ""
         words = f": {code} {errors.errors[0].message}" if errors else _kind_of(reply.body)
-        trouble = _trouble_of(reply.status, code, has_secret=self._secret is not None, at_token=at_token)
-        seen = f"{reply.host} answers {reply.status} {clean(reply.phrase + words, self._transport.secrets)}".strip()
+        has_token = self._authorizations.get(repository, "").startswith("Bearer")
+        trouble = _trouble_of(reply.status, code, has_secret=self._secret is not None, has_token=has_token)
+        seen = clean(f"{reply.host} answers {reply.status} {reply.phrase}{words}", self._transport.secrets)
         if trouble is Trouble.UNAUTHORIZED and self._secret:
-            seen += f"; user name or password of {self.host} are not taken"
+            seen += "; it does not take the user name or the password"
         elif trouble is Trouble.UNAUTHORIZED:
-            seen += "; asked without credentials. Many registries answer so for a repository that is not there, too"
+            seen += "; asked without credentials, where many registries say so of repositories that are not there, too"
         return RegistryError(trouble, seen, retry_after=parse_retry_after(reply.headers))
 
 
-def _trouble_of(status: int, code: str, *, has_secret: bool, at_token: bool) -> Trouble:
+def _trouble_of(status: int, code: str, *, has_secret: bool, has_token: bool) -> Trouble:
     if status == 401:
-        return Trouble.FORBIDDEN if has_secret and not at_token else Trouble.UNAUTHORIZED
+        return Trouble.FORBIDDEN if has_secret and has_token else Trouble.UNAUTHORIZED
     if status == 403:
         # A registry that denies those without a name wants one: ghcr.io for what is private.
         return Trouble.UNAUTHORIZED if code == "DENIED" and not has_secret else Trouble.FORBIDDEN
-    if status == 404 and not at_token:
+    if status == 404:
         return Trouble.NO_REPOSITORY if code == "NAME_UNKNOWN" else Trouble.NO_TAG
     if status == 407:
         return Trouble.PROXY

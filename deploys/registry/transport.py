@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError, RequestException, SSLError
-from urllib3.exceptions import NameResolutionError, ReadTimeoutError
+from urllib3.exceptions import LocationValueError, NameResolutionError, ReadTimeoutError
 from urllib3.util import Retry
 
 from deploys.planning.lookups import Trouble
@@ -67,15 +67,16 @@ class _Header(AuthBase):
 class Transport:
     """The way to all registries of one run. Where it is blocked once, it is not tried again."""
 
-    def __init__(self, authorities: Mapping[str, str]) -> None:
-        """``authorities``: origin -> file of the certificate that its own must be signed by. Others: requests' own."""
+    def __init__(self) -> None:
+        """Without secrets and authorities. Both may be added."""
         self._session = requests.Session()
         # A connection that a registry has closed between two requests is no trouble: once more, on a new one.
         again = Retry(1, connect=0, status=0, respect_retry_after_header=False)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=again))
-        self._authorities = authorities
         self._blocked: dict[str, RegistryError] = {}
+        # Origin -> file with the certificate that its own must be signed by. For all others: those that requests has.
+        self.authorities: dict[str, str] = {}
         self.secrets: set[str] = set()  # never shown, though a registry repeat them
 
     def close(self) -> None:
@@ -114,7 +115,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
-                verify=self._authorities.get(origin, True),
+                verify=self.authorities.get(origin, True),
             ) as response:
                 body = _read_body(response, host)
                 return Reply(url, response.status_code, response.reason or "", response.headers, body)
@@ -124,6 +125,8 @@ class Transport:
             if trouble is not Trouble.BROKEN:
                 self._blocked[origin] = found
             raise found from None
+        except LocationValueError:  # requests lets it through where a name has an empty or too long part
+            raise RegistryError(Trouble.BROKEN, f"{host} is no name of a host") from None
 
 
 def _read_body(response: requests.Response, host: str) -> bytes:

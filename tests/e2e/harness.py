@@ -47,6 +47,13 @@ class Run:
         return {line[0]: dict(zip(titles, line, strict=True)) for line in lines[1:]}
 
     @property
+    def preflight(self) -> list[dict[str, str]]:
+        """The table of what is to be fetched: column title -> cell, for each line."""
+        _, _, table = self.text.partition("--> Images to fetch:\n")
+        lines = [re.split(r"  +", line.strip()) for line in re.match(r"(?:    .*\n)*", table)[0].splitlines()]  # type: ignore[index]
+        return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+    @property
     def verdicts(self) -> dict[str, str]:
         """The closing table's last column: host -> verdict."""
         return {host: row["verdict"] for host, row in self.table.items()}
@@ -164,12 +171,13 @@ class Controller:
         """``folder`` is an empty one, for inventories."""
         self._folder = folder
         self._number = 0
-        self.further: dict[str, str] = {}  # environment variables, beside those that lead to the simulated registries
+        self.client = folder.name  # what the simulated registries know it by
+        self.further: dict[str, str] = {}  # environment variables, beside those that lead to the registries
 
     @property
     def environment(self) -> dict[str, str]:
         """That pyinfra runs in."""
-        return {**os.environ, **controller_environment(read_state()), **self.further}
+        return {**os.environ, **controller_environment(read_state(), self.client), **self.further}
 
     def write_inventory(self, inventory: Inventory) -> Path:
         """A real inventory file; each has a new name."""

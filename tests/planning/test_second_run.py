@@ -62,6 +62,12 @@ WISHES: dict[str, tuple[Any, ...]] = {
     "docker_default_address_pools": (({"base": "172.30.0.0/16", "size": 24},),),
     "docker_registry_mirrors": (("https://mirror.lab/",), ("https://mirror.lab", "http://10.0.0.1:5000")),
     "docker_insecure_registries": (("10.0.0.0/8", "registry.lab:5000"), ("127.0.0.0/8",), ("http://a.lab:80",)),
+    "docker_repository": ("https://mirror.lab", "https://mirror.lab/docker/"),
+    "nvidia_toolkit_repository": ("https://mirror.lab", "http://mirror.lab/nvidia"),
+    "images_mirrors": (
+        {"nvcr.io": "https://cache.lab:5001", "docker.io": "https://cache.lab:5000"},
+        {"nvcr.io": "https://harbor.lab/nvcr", "docker.io": "https://harbor.lab/hub"},
+    ),
     "docker_data_root": ("/data/docker", "/var/lib/docker"),
     "docker_cgroup_driver": ("systemd", "cgroupfs"),
     "docker_default_runtime": ("nvidia", "runc"),
@@ -201,7 +207,10 @@ def after(host: Host, plan: Plan) -> Host:
     elif plan.docker.start:
         docker = replace(docker, running=True, server_version=docker.client_version, containers=(), images=())
         docker = replace(taken_up(docker, Action.RESTART), started=host.time + 1)
-    docker = replace(docker, group=(*docker.group, *plan.docker.users))
+    files = {file.path: file.text for file in docker.registry_files if file.path not in plan.mirrors.remove}
+    files |= dict(plan.mirrors.files)
+    registry_files = tuple(SourceFile(path, text) for path, text in files.items())
+    docker = replace(docker, group=(*docker.group, *plan.docker.users), registry_files=registry_files)
     if plan.toolkit.packages:
         version = f"{plan.toolkit.release or '1.20.0'}-1"
         names = [name for name, _ in toolkit.packages if name not in (*plan.toolkit.packages, *plan.toolkit.remove)]

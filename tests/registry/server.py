@@ -61,6 +61,7 @@ class Site:
     def __init__(self, port: int) -> None:
         self.port = port
         self.requests: list[Request] = []
+        self.connections = 0
 
     @property
     def host(self) -> str:
@@ -79,6 +80,10 @@ def serve(answer: Answer, *, tls: SSLContext | None = None) -> Iterator[Site]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 1 << 16  # headers and body in one piece: two would wait for each other
+
+        def setup(self) -> None:
+            site.connections += 1
+            super().setup()
 
         def do_GET(self) -> None:
             request = Request(self.command, self.path, self.headers)  # type: ignore[arg-type]

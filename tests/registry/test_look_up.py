@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from deploys.planning.lookups import Answers, Found, Missing, Question, Trouble
-from deploys.registry.client import list_tags, look_up
+from deploys.registry import client
+from deploys.registry.client import look_up
 from tests.registry.server import INDEX, Request, Response, Shelf, Site, document, error, layer, serve
 
 CUDA = "nvidia/cuda"
@@ -34,6 +35,11 @@ def missing(site: Site, name: str) -> Missing:
     answer, _ = ask(site, name)
     assert isinstance(answer, Missing), answer
     return answer
+
+
+def list_tags(repository: str) -> tuple[str, ...] | Missing:
+    """The tags of one repository."""
+    return client.list_tags([repository])[repository]
 
 
 @pytest.fixture

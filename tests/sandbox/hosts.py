@@ -107,7 +107,12 @@ def _ask(name: str, script: str) -> str:
 
 def _remove(name: str) -> None:
     remove_container(container_of(name))
-    subprocess.run(["docker", "volume", "rm", "--force", container_of(name)], capture_output=True)
+    subprocess.run(["docker", "volume", "rm", "--force", *_volumes(name)], capture_output=True)
+
+
+def _volumes(name: str) -> dict[str, str]:
+    """Volumes of a host and where they are: an overlay cannot be mounted on the container's own file system."""
+    return {f"{container_of(name)}-{store}": f"/var/lib/{store}" for store in ("docker", "containerd")}
 
 
 def _address(state: State, name: str) -> str:
@@ -134,7 +139,9 @@ def _password_file(kind: Kind, name: str) -> str:
 def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
     """Boot the container. Plain options where ``--privileged`` would do: some machines' root may not grant that."""
     container = container_of(host.name)
-    docker("volume", "create", "--label", LABEL, container)
+    volumes = _volumes(host.name)
+    for volume in volumes:
+        docker("volume", "create", "--label", LABEL, volume)
     names = [f"--add-host={name}:{state.vendors}" for name in NAMES]
     options = (
         "--detach", "--name", container, "--hostname", host.name, "--label", LABEL,
@@ -142,7 +149,7 @@ def _run_container(host: RunningHost, kind: Kind, state: State) -> None:
         "--cap-add=ALL", "--security-opt", "seccomp=unconfined",
         "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
         "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
-        "--volume", f"{container}:/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
+        *(f"--volume={volume}:{path}" for volume, path in volumes.items()), "--stop-signal", "SIGRTMIN+3",
         "--env", "container=docker", *_cgroup_options(),
         image_of(kind), "/usr/lib/gpu-sandbox/init",
     )  # fmt: skip

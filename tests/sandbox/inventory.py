@@ -13,7 +13,7 @@ PROOF_IMAGE = "docker.io/library/python:3.12-slim"
 # What the fleet's owner wishes for each kind of machine, beside what all get.
 WISHES: dict[str, dict[str, Any]] = {
     "server": {"reboot": "when-needed", "images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
-    "jetson": {"nvidia_toolkit_jetson": "upgrade", "images": ["nvcr.io/nvidia/l4t-base:r36.2.0"]},
+    "jetson": {"nvidia_toolkit_jetson": "upgrade", "images": ["nvcr.io/nvidia/l4t-jetpack:r36.4.0"]},
     "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
     "debian": {"images": []},
     "ubuntu": {"reboot": "when-needed", "images": []},
@@ -41,10 +41,14 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
     return data
 
 
-def controller_environment(state: State) -> dict[str, str]:
-    """What leads the machine that runs pyinfra to the simulated registries: environment variables of ``requests``."""
+def controller_environment(state: State, client: str = "") -> dict[str, str]:
+    """What leads the machine that runs pyinfra to the simulated registries: environment variables of ``requests``.
+
+    To the registries it is the client of that name, or of its address.
+    """
+    user = f"{client}:@" if client else ""
     return {
-        "HTTPS_PROXY": f"http://{state.vendors}:{PROXY_PORT}",
+        "HTTPS_PROXY": f"http://{user}{state.vendors}:{PROXY_PORT}",
         "NO_PROXY": state.network,
         "REQUESTS_CA_BUNDLE": str(FOLDER / "vendors/tls/ca.crt"),
     }

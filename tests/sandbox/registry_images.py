@@ -69,6 +69,7 @@ IMAGES = (
     RegistryImage(
         "modelbox/modelbox-runtime-tensorrt_8.4.2-cuda_11.2-ubuntu-x86_64:latest", (*CUDA, "modelbox"), ("amd64",)
     ),
+    RegistryImage("docker.io/arm64v8/busybox:1.37", ("base",), ("arm64",)),
     RegistryImage("nvcr.io/nvidia/l4t-base:r35.4.1", ("base", "l4t-base-35"), ("arm64",)),
     RegistryImage("nvcr.io/nvidia/l4t-base:r36.2.0", ("base", "l4t-base"), ("arm64",)),
     # The two that are worth watching: 40 MiB that do not compress.
