@@ -1,4 +1,4 @@
-"""Docker's configuration and images, and the proof in a container."""
+"""Docker's configuration, and the proof in a container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyinfra.api.operation import operation
 
 from deploys.areas.access import Access, load_detached
 from deploys.planning.images import parse_reference
-from deploys.planning.records import DaemonPlan, ImagesPlan, ProofPlan
+from deploys.planning.records import DaemonPlan, ProofPlan
 
 
 @operation()
@@ -36,15 +36,6 @@ def daemon_json_input(plan: DaemonPlan) -> str:
     """Its standard input: the new file, the bridge and the ledger, a line of base64 each."""
     texts = (plan.text or "", plan.bridge or "", plan.ledger)
     return "".join(f"{base64.b64encode(text.encode()).decode()}\n" for text in texts)
-
-
-@operation()
-def pull_images(plan: ImagesPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
-    """Pull the missing images, by digest where the reference has one."""
-    words: list[str] = []
-    for pull in plan.pull:
-        words += [pull.source, pull.tag]
-    yield access.command(load_detached("images_pull"), "images", *words)
 
 
 @operation()

@@ -14,7 +14,8 @@ from deploys.areas.access import Access
 from deploys.areas.cdi import refresh_cdi
 from deploys.areas.closing import open_table, record
 from deploys.areas.connection import tune
-from deploys.areas.docker import change_daemon_json, prove_gpu, pull_images
+from deploys.areas.docker import change_daemon_json, prove_gpu
+from deploys.areas.images import pull_images
 from deploys.areas.packages import (
     add_docker_users,
     add_repositories,
@@ -176,8 +177,9 @@ def _emit_docker(plan: Plan, session: Session) -> list[OperationMeta]:
             name=name, plan=plan.toolkit, manager=manager, access=access, _ignore_errors=True, _if=let_go
         )
         steps.append(removal)
-    if plan.images.pull:
-        steps.append(pull_images(name="Pull images", plan=plan.images, access=access, _ignore_errors=True))
+    if plan.images.pull or plan.images.load or plan.images.prune:
+        step = pull_images(name="Pull images", plan=plan.images, access=access, secrets={}, _ignore_errors=True)
+        steps.append(step)
     return steps
 
 

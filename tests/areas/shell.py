@@ -24,8 +24,39 @@ SHELL = shutil.which("dash") or "sh"
 
 # The scripts find these and the stand-ins only, so that a Docker or an NVIDIA runtime of this machine is never met.
 PLAIN_TOOLS = (
-    *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "df", "find", "flock", "grep", "head", "mkdir", "mktemp"),
-    *("mv", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "sync", "tail"),
+    *(
+        "base64",
+        "cat",
+        "chmod",
+        "chown",
+        "cp",
+        "cut",
+        "date",
+        "df",
+        "find",
+        "flock",
+        "grep",
+        "head",
+        "mkdir",
+        "mkfifo",
+        "mktemp",
+    ),
+    *(
+        "mv",
+        "od",
+        "readlink",
+        "rm",
+        "rmdir",
+        "sed",
+        "setsid",
+        "sh",
+        "sha256sum",
+        "sleep",
+        "sort",
+        "stat",
+        "sync",
+        "tail",
+    ),
     *("timeout", "tr"),
 )
 # The commands by which a script changes what is on the disk: it can be killed before each of them.
