@@ -41,7 +41,7 @@ def daemon_json_input(plan: DaemonPlan) -> str:
 @operation()
 def prove_gpu(plan: ProofPlan, driver: str, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Initialise CUDA in a container by each mechanism, and record it. ``driver``: "" for the loaded module's."""
-    pinned = parse_reference(plan.image).pinned
-    yield access.command(
-        load_detached("gpu_proof"), "gpu-proof", plan.image, pinned, driver, plan.mechanism, *plan.also
-    )
+    image = parse_reference(plan.image)
+    tagged = f"{image.name}:{image.tag}" if image.digest and image.tag else ""
+    words = (plan.image, image.pinned, tagged, driver, plan.mechanism, *plan.also)
+    yield access.command(load_detached("gpu_proof"), "gpu-proof", *words)

@@ -76,7 +76,7 @@ def reload_driver(plan: DriverPlan, access: Access) -> Generator[PyinfraCommand,
 @operation()
 def stage_module_key(plan: DriverPlan, session: Session) -> Generator[PyinfraCommand, None, None]:
     """Make the key that DKMS signs modules with, if need be, and stage it to be enrolled at the console."""
-    script, password = load_detached(plan.manager, "module_key"), session.module_key_password or ""
+    script, password = load_detached(plan.manager, "module_key"), session.secrets.module_key_password or ""
     yield session.access.command(script, "driver", *(plan.module_key or ()), stdin=password)
 
 

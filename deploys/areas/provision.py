@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from pyinfra import logger
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State
-from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import host, state
 
 from deploys.areas.access import Access
 from deploys.areas.cdi import refresh_cdi
 from deploys.areas.closing import open_table, record
-from deploys.areas.connection import tune
 from deploys.areas.docker import change_daemon_json, prove_gpu
+from deploys.areas.fleet import Job, plan_in_fleet
 from deploys.areas.images import pull_images
+from deploys.areas.mirrors import set_registry_files
 from deploys.areas.packages import (
     add_docker_users,
     add_repositories,
@@ -29,15 +29,15 @@ from deploys.areas.packages import (
     uninstall_runfile,
 )
 from deploys.areas.reboot import reboot_if_due
-from deploys.areas.session import Session, open_session
+from deploys.areas.registry_cache import authority_file, bring_authority, lacks_authority, set_up_cache
+from deploys.areas.session import Session
 from deploys.areas.sshd import set_x11_options
 from deploys.areas.verdict import conclude_unchanged, verdict
-from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Verdict
 from deploys.planning.driver import is_ours
-from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
+from deploys.planning.plan import ALL_AREAS
 from deploys.planning.proof import driver_identity
-from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.records import Area, Plan
 from deploys.planning.report import describe_plan, make_row
 
 
@@ -46,7 +46,7 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
 
     ``update``: bring an installed driver, which is held, to the newest version of its branch, too.
     """
-    plan, session = _prepare(areas, update=update)
+    plan, session = _prepare(Job(areas, update=update))
     sshd = _emit_sshd(plan, session.access)
     packages = _emit_packages(plan, session)
     docker = _emit_docker(plan, session)
@@ -60,20 +60,19 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
 
 def verify() -> None:
     """Change nothing: compare the current host with what its settings wish, and prove its GPU again."""
-    plan, session = _prepare(ALL_AREAS, verifying=True)
+    plan, session = _prepare(Job(ALL_AREAS, verifying=True))
     proof = [] if plan.proof.skipped else _emit_proof(plan, session, after=[])
     _emit_verdict(plan, session, proof)
 
 
-def _prepare(areas: frozenset[Area], *, verifying: bool = False, update: bool = False) -> tuple[Plan, Session]:
+def _prepare(job: Job) -> tuple[Plan, Session]:
     _keep_going()
     open_table(state)
-    tune(host)
-    session, problems = open_session(host)
-    plan = refused_plan(refuse_settings(problems)) if problems else _plan(session, areas, update=update)
+    planned = plan_in_fleet(state, host, job)
+    plan, session = planned.plan, planned.session
     refused = plan.refusals
     # Who only asks does not want to hear what would be done.
-    for line in describe_plan(plan, session.facts)[: 1 if verifying and not plan.host else None]:
+    for line in describe_plan(plan, session.facts)[: 1 if job.verifying and not plan.host else None]:
         host.log(line, log_func=logger.warning if "refused: " in line else logger.info)
     record(make_row(host.name, plan, session.facts, verdict="refused" if refused else "planned"))
     return plan, session
@@ -87,30 +86,6 @@ def _keep_going() -> None:
 
 def _never(_: State) -> bool:
     return False
-
-
-def _plan(session: Session, areas: frozenset[Area], *, update: bool) -> Plan:
-    """make_plan, with any mistake of ours turned into this host's refusal: an exception would abort every host."""
-    is_controller = isinstance(host.connector, LocalConnector)
-    try:
-        return make_plan(
-            session.settings,
-            session.facts,
-            load_catalogue(),
-            areas=areas,
-            is_controller=is_controller,
-            update=update,
-        )
-    except Exception as error:
-        logger.debug("planning %s failed", host.name, exc_info=True)
-        return refused_plan(
-            Refusal(
-                Area.HOST,
-                "this host could not be planned for: a mistake of ours",
-                repr(error),
-                "please report it, with --debug",
-            )
-        )
 
 
 # Steps fail softly (`_ignore_errors`): what does not depend on them goes on, and the verdict fails the host at the end.
@@ -177,10 +152,29 @@ def _emit_docker(plan: Plan, session: Session) -> list[OperationMeta]:
             name=name, plan=plan.toolkit, manager=manager, access=access, _ignore_errors=True, _if=let_go
         )
         steps.append(removal)
+    steps += _emit_cache(plan, session)
+    if plan.mirrors.files or plan.mirrors.remove:
+        name = "Set up the registry mirrors"
+        steps.append(set_registry_files(name=name, plan=plan.mirrors, access=access, _ignore_errors=True))
     if plan.images.pull or plan.images.load or plan.images.prune:
-        step = pull_images(name="Pull images", plan=plan.images, access=access, secrets={}, _ignore_errors=True)
-        steps.append(step)
+        name, secrets = "Pull images", session.secrets.registries
+        steps.append(pull_images(name=name, plan=plan.images, access=access, secrets=secrets, _ignore_errors=True))
     return steps
+
+
+def _emit_cache(plan: Plan, session: Session) -> list[OperationMeta]:
+    access, authority = session.access, authority_file(session.settings, host.name)
+    if plan.cache.start or plan.cache.remove:
+        name, secrets = "Set up the registry cache", session.secrets.cache
+        return [
+            set_up_cache(
+                name=name, plan=plan.cache, secrets=secrets, access=access, authority=authority, _ignore_errors=True
+            )
+        ]
+    if lacks_authority(plan.cache, session.facts, authority):
+        name = "Bring the certificate of the cache's authority"
+        return [bring_authority(name=name, access=access, authority=authority, _ignore_errors=True)]
+    return []
 
 
 def _emit_reload(plan: Plan, access: Access, *, after: list[OperationMeta]) -> list[OperationMeta]:

@@ -1,16 +1,35 @@
-"""A host's session: its settings read, its way to root found, its facts probed."""
+"""A host's session: its settings read, with what they name on the controller; its way to root, its facts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from io import StringIO
+from pathlib import Path
 
 from pyinfra.api.host import Host as PyinfraHost
 
 from deploys.areas.access import Access, read_module_key_password, read_password
+from deploys.areas.archives import read_archive
+from deploys.areas.registry_cache import CacheSecrets, check_secrets, mark_secrets
+from deploys.planning.catalogue import Catalogue, load_catalogue
+from deploys.planning.image_catalogue import extend_catalogue
+from deploys.planning.image_plan import LocalFiles
+from deploys.planning.records import Archive
 from deploys.planning.settings import Problem, Settings, read_settings
+from deploys.registry.credentials import Secret, read_credentials
 from facts.host import HostProbe
 from facts.model import Host
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the settings only say the place of, as it was read on the controller."""
+
+    module_key_password: str | None = field(default=None, repr=False)
+    registries: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    cache: CacheSecrets = field(default_factory=CacheSecrets, repr=False)
 
 
 @dataclass(frozen=True)
@@ -20,7 +39,9 @@ class Session:
     settings: Settings
     access: Access
     facts: Host
-    module_key_password: str | None = field(default=None, repr=False)
+    catalogue: Catalogue
+    files: LocalFiles = field(default_factory=LocalFiles)
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
 
 
 def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
@@ -33,14 +54,24 @@ def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
     settings = read_settings(data)
     if not isinstance(settings, Settings):
         return _closed(), settings
-    password = read_password(settings, given)
-    if isinstance(password, Problem):
-        return _closed(), (password,)
-    key_password = read_module_key_password(settings)
-    if isinstance(key_password, Problem):
-        return _closed(), (key_password,)
+    read = (
+        read_password(settings, given),
+        _read_secrets(settings),
+        _read_files(settings),
+        _read_catalogue(settings),
+    )
+    password, secrets, files, catalogue = read
+    if (
+        isinstance(password, Problem)
+        or isinstance(secrets, Problem)
+        or isinstance(files, Problem)
+        or isinstance(catalogue, Problem)
+    ):
+        return _closed(), tuple(one for one in read if isinstance(one, Problem))
+    files = replace(files, cache_marks=tuple(mark_secrets(secrets.cache).items()))
     facts = probe(host, Access(root=False, password=password))
-    return Session(settings, Access(root=facts.user == "root", password=password), facts, key_password), ()
+    access = Access(root=facts.user == "root", password=password)
+    return Session(settings, access, facts, catalogue, files, secrets), ()
 
 
 def probe(host: PyinfraHost, access: Access) -> Host:
@@ -52,4 +83,57 @@ def probe(host: PyinfraHost, access: Access) -> Host:
 
 
 def _closed() -> Session:
-    return Session(Settings(), Access(root=True), Host(probe=0))
+    return Session(Settings(), Access(root=True), Host(probe=0), load_catalogue())
+
+
+def _read_secrets(settings: Settings) -> Secrets | Problem:
+    key_password = read_module_key_password(settings)
+    registries = read_credentials(settings.images_credentials, "images_credentials")
+    upstreams = read_credentials(settings.registry_cache_credentials, "registry_cache_credentials")
+    clients = read_credentials(settings.registry_cache_clients, "registry_cache_clients")
+    if isinstance(key_password, Problem):
+        return key_password
+    if isinstance(registries, Problem):
+        return registries
+    if isinstance(upstreams, Problem):
+        return upstreams
+    if isinstance(clients, Problem):
+        return clients
+    cache = CacheSecrets(upstreams, clients)
+    return check_secrets(cache) or Secrets(key_password, registries, cache)
+
+
+def _read_files(settings: Settings) -> LocalFiles | Problem:
+    archives: list[Archive] = []
+    for path in settings.images_archives:
+        archive = read_archive(Path(path).expanduser())
+        if isinstance(archive, Problem):
+            return archive
+        archives.append(archive)
+    ca = _read_text("images_mirror_ca", settings.images_mirror_ca)
+    return ca if isinstance(ca, Problem) else LocalFiles(ca, tuple(archives))
+
+
+def _read_catalogue(settings: Settings) -> Catalogue | Problem:
+    text = _read_text("images_catalogue", settings.images_catalogue)
+    if isinstance(text, Problem):
+        return text
+    try:
+        return _extended(text) if text else load_catalogue()
+    except ValueError as error:
+        return Problem("images_catalogue", f"{settings.images_catalogue}: {error}")
+
+
+@cache
+def _extended(text: str) -> Catalogue:
+    """All hosts of a group have the same tables: they are checked once."""
+    return extend_catalogue(load_catalogue(), text)
+
+
+def _read_text(setting: str, path: str | None) -> str | Problem | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        return Problem(setting, f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -11,10 +11,12 @@ from deploys.planning.cdi import is_stale
 from deploys.planning.daemon import is_heeded
 from deploys.planning.docker_choice import Wish
 from deploys.planning.driver import is_ours
+from deploys.planning.image_plan import has_archive
 from deploys.planning.images import is_present
 from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
 from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.registry_cache import cache_faults
 from deploys.planning.versions import numbers, upstream
 from facts.model import Host, PlatformKind, Proof
 
@@ -53,6 +55,8 @@ def check(plan: Plan, host: Host, catalogue: Catalogue) -> tuple[Finding, ...]:
         Area.DOCKER: _check_docker,
         Area.TOOLKIT: _check_toolkit,
         Area.DAEMON: _check_daemon,
+        Area.CACHE: _check_cache,
+        Area.MIRRORS: _check_mirrors,
         Area.IMAGES: _check_images,
         Area.PROOF: _check_proof,
     }
@@ -289,8 +293,28 @@ def _check_daemon(plan: Plan, host: Host) -> tuple[Finding, ...]:
     return _good(Area.DAEMON, f"runtimes {', '.join(plan.daemon.runtimes)} registered") if plan.daemon.runtimes else ()
 
 
+def _check_cache(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    faults = cache_faults(plan.cache, host)
+    if faults:
+        return _bad(Area.CACHE, "; ".join(faults), "run deploys/registry_cache.py and read its output")
+    names = ", ".join(f"{upstream} on {plan.cache.address}:{port}" for upstream, port in plan.cache.upstreams)
+    return _good(Area.CACHE, f"caches {names}") if names else ()
+
+
+def _check_mirrors(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    there = {file.path: file.text for file in host.docker.registry_files}
+    wrong = [path for path, text in plan.mirrors.files if there.get(path) != text]
+    wrong += [path for path in plan.mirrors.remove if path in there]
+    if wrong:
+        return _bad(Area.MIRRORS, f"not as planned: {', '.join(wrong)}", "run deploys/images.py and read its output")
+    names = [*plan.mirrors.mirrored, *(registry for registry, _ in plan.mirrors.rewrites)]
+    return _good(Area.MIRRORS, f"{', '.join(names)} by a mirror") if names else ()
+
+
 def _check_images(plan: Plan, host: Host) -> tuple[Finding, ...]:
     missing = [image for image in plan.images.wanted if not is_present(image, host)]
+    archives = [archive for archive in plan.images.load if not has_archive(archive, host.docker)]
+    missing += [name for archive in archives for name in archive.names]
     if missing:
         return _bad(Area.IMAGES, f"not there: {', '.join(missing)}", "run deploys/images.py")
     return _good(Area.IMAGES, f"{len(plan.images.wanted)} images there") if plan.images.wanted else ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.records import ImagesPlan, Note, Pull
 from facts.model import Host
 
 
@@ -66,22 +65,6 @@ def is_present(text: str, host: Host) -> bool:
     )
 
 
-def plan_images(wanted: tuple[str, ...], host: Host) -> ImagesPlan:
-    """Pull what is not there. ``wanted`` are references, in the order of the settings, without doubles."""
-    missing = tuple(image for image in wanted if not is_present(image, host))
-    there = len(wanted) - len(missing)
-    notes = [Note(f"pulls {image}", "the host does not have it") for image in missing]
-    if there:
-        notes.append(
-            Note(
-                f"{there} of {len(wanted)} images are there",
-                "by digest" if all("@" in w for w in wanted) else "by name",
-            )
-        )
-    return ImagesPlan(pull=tuple(map(_pull, missing)), wanted=wanted, notes=tuple(notes))
-
-
-def _pull(reference: str) -> Pull:
-    parsed = parse_reference(reference)
-    tagged = f"{parsed.name}:{parsed.tag}" if parsed.digest and parsed.tag else ""
-    return Pull(reference, source=parsed.pinned, tag=tagged, digest=parsed.digest or "")
+def go_architecture(host: Host) -> str:
+    """The host's architecture in Go's words, which manifests use: amd64, arm64."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(host.platform.architecture, host.platform.architecture)

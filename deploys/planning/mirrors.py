@@ -84,12 +84,12 @@ def make_pull(
     ``digest``, ``manifest`` and ``layers`` are what its registry said. Without any, a digest of the reference's counts.
     """
     parsed = parse_reference(reference)
-    registry = registry_of(reference)
+    registry = parsed.registry
     digest = digest or parsed.digest or ""
     # By digest alone it can be given no name of its own, so it is pulled by that one.
     tag = "" if parsed.digest and not parsed.tag else f"{parsed.name}:{parsed.tag or 'latest'}"
     mirror = dict(mirrors.rewrites).get(registry) if tag else None
-    named = f"{mirror}/{_path(parsed.name, registry)}" if mirror else parsed.name
+    named = f"{mirror}/{parsed.repository}" if mirror else parsed.name
     source = f"{named}@{digest}" if digest else f"{named}:{parsed.tag or 'latest'}"
     return Pull(
         reference,
@@ -101,13 +101,6 @@ def make_pull(
         registry=registry_of(source),
         cached=bool(mirror) or registry in mirrors.mirrored,
     )
-
-
-def _path(name: str, registry: str) -> str:
-    """The repository within its registry: nvidia/l4t-base, library/python."""
-    if registry != DOCKER_HUB:
-        return name.removeprefix(f"{registry}/")
-    return name if "/" in name else f"library/{name}"
 
 
 def plan_mirrors(settings: Settings, host: Host, *, ca: str | None, docker: DockerPlan) -> MirrorsPlan:

@@ -9,7 +9,9 @@ from deploys.planning.cdi import plan_cdi
 from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
-from deploys.planning.images import plan_images
+from deploys.planning.image_plan import LocalFiles, plan_images
+from deploys.planning.images import is_present
+from deploys.planning.mirrors import plan_mirrors
 from deploys.planning.obstacles import processes_at_work, refuse_host
 from deploys.planning.proof import plan_proof
 from deploys.planning.records import (
@@ -29,6 +31,7 @@ from deploys.planning.records import (
     SshdPlan,
     ToolkitPlan,
 )
+from deploys.planning.registry_cache import plan_registry_cache
 from deploys.planning.settings import Problem, Settings
 from deploys.planning.sshd import plan_sshd
 from deploys.planning.toolkit import plan_toolkit
@@ -36,6 +39,7 @@ from facts.model import Host
 
 # A site cache is set up by a run of its own: the others' settings name the certificate that this makes.
 ALL_AREAS = frozenset(Area) - {Area.CACHE}
+NO_FILES = LocalFiles()
 
 
 def make_plan(
@@ -46,12 +50,15 @@ def make_plan(
     areas: frozenset[Area] = ALL_AREAS,
     is_controller: bool = False,
     update: bool = False,
+    files: LocalFiles = NO_FILES,
 ) -> Plan:
     """Plan every area of one host.
 
     ``areas`` limits what may be changed: the others are looked at, and what needs a change of theirs is skipped.
     ``is_controller`` says that the host is the machine we run on, which is never rebooted.
     ``update`` looks for a newer version of the installed driver, which is held.
+    ``files`` are those on the controller that the settings name. The images' plan is not settled yet: no registry
+    has been asked (see ``deploys.planning.preflight``).
     """
     refusal = refuse_host(host)
     if refusal:
@@ -68,10 +75,20 @@ def make_plan(
     proof = _plan_proof(
         settings, host, catalogue, areas, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon, reboot=reboot
     )
-    blocked = _blocked((Area.DOCKER, docker), areas=areas)
-    cache, mirrors = CachePlan(), MirrorsPlan()
-    images = ImagesPlan(skipped=blocked) if blocked else plan_images(_wanted_images(settings, proof), host)
+    cache = _plan_cache(settings, host, catalogue, areas, files, docker=docker)
+    mirrors = _plan_mirrors(settings, host, areas, files, docker=docker)
+    images = _plan_images(
+        settings, host, catalogue, areas, files, driver=driver, docker=docker, proof=proof, mirrors=mirrors
+    )
     return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, cache, mirrors, images, reboot, proof), areas)
+
+
+def settle_images(plan: Plan, host: Host, images: ImagesPlan) -> Plan:
+    """The plan with its images as the registries' answers leave them. A proof whose image is refused is skipped."""
+    plan = replace(plan, images=images)
+    if images.refusal and plan.proof.run and not is_present(plan.proof.image, host):
+        return replace(plan, proof=ProofPlan(skipped=f"{Area.IMAGES}, which is refused"))
+    return plan
 
 
 def refused_plan(refusal: Refusal) -> Plan:
@@ -173,6 +190,8 @@ def _changes(plan: AreaPlan) -> bool:
             return bool(plan.packages) or plan.start
         case DaemonPlan():
             return plan.text is not None
+        case MirrorsPlan():
+            return bool(plan.files or plan.remove)
         case _:
             return False
 
@@ -256,9 +275,44 @@ def _plan_proof(
     return plan_proof(image, host, docker=docker, toolkit=toolkit, daemon=daemon, changes_driver=changes_driver)
 
 
-def _wanted_images(settings: Settings, proof: ProofPlan) -> tuple[str, ...]:
-    extra = (proof.image,) if proof.image else ()
-    return tuple(dict.fromkeys((*settings.images, *extra)))
+def _plan_cache(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    areas: frozenset[Area],
+    files: LocalFiles,
+    *,
+    docker: DockerPlan,
+) -> CachePlan:
+    if blocked := _blocked((Area.DOCKER, docker), areas=areas):
+        return CachePlan(skipped=blocked)
+    marks = dict(files.cache_marks)
+    return plan_registry_cache(settings, host, catalogue, docker=docker, now=host.time, marks=marks)
+
+
+def _plan_mirrors(
+    settings: Settings, host: Host, areas: frozenset[Area], files: LocalFiles, *, docker: DockerPlan
+) -> MirrorsPlan:
+    if blocked := _blocked((Area.DOCKER, docker), areas=areas):
+        return MirrorsPlan(skipped=blocked)
+    return plan_mirrors(settings, host, ca=files.mirror_ca, docker=docker)
+
+
+def _plan_images(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    areas: frozenset[Area],
+    files: LocalFiles,
+    *,
+    driver: DriverPlan,
+    docker: DockerPlan,
+    proof: ProofPlan,
+    mirrors: MirrorsPlan,
+) -> ImagesPlan:
+    if blocked := _blocked((Area.DOCKER, docker), (Area.MIRRORS, mirrors), areas=areas):
+        return ImagesPlan(skipped=blocked)
+    return plan_images(settings, host, catalogue, files, driver=driver, proof=proof, mirrors=mirrors)
 
 
 def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from deploys.planning import disk
 from deploys.planning.disk import NOTHING, Need, format_size, reserve
-from deploys.planning.images import parse_reference, registry_of
+from deploys.planning.images import go_architecture, parse_reference, registry_of
 from deploys.planning.lookups import Answers, Found, Manifest, Missing, Question, Rate, Trouble
 from deploys.planning.mirrors import make_pull
 from deploys.planning.preflight_table import Row
 from deploys.planning.records import Archive, Area, ImagesPlan, MirrorsPlan, Note, Pull, Refusal
 from facts.model import Docker, Host
 
-GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 ANYWAY = "images_preflight = False pulls without these checks"
 
 # What to do, by what is certain to be wrong.
@@ -46,8 +45,7 @@ class HostPulls:
     @property
     def architecture(self) -> str:
         """The host's, in Go's words."""
-        found = self.host.platform.architecture
-        return GO_ARCHITECTURES.get(found, found)
+        return go_architecture(self.host)
 
     @property
     def is_open(self) -> bool:

@@ -233,8 +233,8 @@ class Settings(BaseModel):
     )
     gpu_proof_image: str | None = Field(
         default=None,
-        pattern=r"@sha256:[0-9a-f]{64}$",
-        description="The image, by digest and with python3 in it, in which CUDA is initialised as proof.",
+        pattern=r"^[^@]+:[^/@]+$|@sha256:[0-9a-f]{64}$",
+        description="The image in which CUDA is initialised as proof, with python3 in it; best by digest.",
     )
     sudo_password_env: str | None = Field(
         default=None,

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # Initialises CUDA in a container, once by each mechanism, and records what came of it. Arguments: IMAGE AS-ASKED, IMAGE
-# PINNED, DRIVER (empty: the loaded module's version), MECHANISM that must work, others that are tried. The record is what
+# PINNED, IMAGE TAGGED (its name where it was pulled by another one; may be empty), DRIVER (empty: the loaded module's version), MECHANISM that must work, others that are tried. The record is what
 # the next run compares with. Exits 0: the verdict judges.
-image=$1 pinned=$2 driver=$3
-shift 3
+image=$1 pinned=$2 tagged=$3 driver=$4
+shift 4
 out=$RUN/out
 name=gpu-hosts-proof-${RUN##*.}
 
@@ -81,6 +81,11 @@ run_container() {
 }
 
 need_docker "gpu proof"
+if [ -n "$tagged" ] && ! timeout 60 docker image inspect "$pinned" >/dev/null 2>&1; then
+  case $(timeout 60 docker image inspect --format '{{json .RepoDigests}}' "$tagged" 2>/dev/null) in
+    *"@${pinned##*@}\""*) pinned=$tagged ;;
+  esac
+fi
 if ! timeout 60 docker image inspect "$pinned" >/dev/null 2>&1; then
   printf 'the image %s is not there: nothing was proved\n' "$image"
   exit 0

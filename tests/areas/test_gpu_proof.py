@@ -13,7 +13,7 @@ from facts.parse.machine import read_proof
 from tests.areas.shell import Finished, Place
 
 RECORD = "/var/lib/gpu-hosts/proof"
-IMAGE = ("python:3@sha256:1", "python@sha256:1")
+IMAGE = ("python:3@sha256:1", "python@sha256:1", "python:3")
 GOOD = "printf 'ok\\n1\\nNVIDIA L4\\nbind\\n'"
 
 
@@ -174,9 +174,24 @@ def test_without_the_image_an_earlier_proof_stays_on_record(place: Place) -> Non
     prove(place, GOOD)
     before = place.path(RECORD).read_text()
     place.stand_in("docker", '[ "$1" != image ] || exit 1')
-    done = place.run("gpu_proof", arguments=("a", "a", "", RUNTIME))
+    done = place.run("gpu_proof", arguments=("a", "a", "", "", RUNTIME))
     assert "nothing was proved" in done.output
     assert place.path(RECORD).read_text() == before
+
+
+@pytest.mark.parametrize(("digest", "proved"), [("sha256:1", True), ("sha256:2", False)])
+def test_an_image_that_came_by_another_name_is_taken_by_its_tag_if_it_is_the_same(
+    place: Place, digest: str, proved: bool
+) -> None:
+    asked = f"""case "$*" in
+  'image inspect python@sha256:1') exit 1 ;;
+  *python:3) echo '["cache.lab:5001/library/python@{digest}"]' ;;
+  run*) {GOOD} ;;
+esac"""
+    place.stand_in("docker", asked)
+    done = place.run("gpu_proof", arguments=(*IMAGE, "580.95.05", RUNTIME))
+    assert ("nothing was proved" not in done.output) is proved
+    assert [" python:3 " in call for call in runs(place)] == [True] * proved
 
 
 def test_container_that_does_not_end_does_not_hang_the_run(place: Place) -> None:

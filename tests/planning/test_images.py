@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning.images import is_present, parse_reference, plan_images, registry_of
+from deploys.planning.images import is_present, parse_reference, registry_of
 from facts.model import Host, Image
 from tests.planning.hosts import DIGEST, READY
 
@@ -99,14 +99,3 @@ def test_registry(reference: str, registry: str) -> None:
 
 def test_images_that_could_not_be_listed_are_not_there() -> None:
     assert not is_present("python", replace(READY, docker=replace(READY.docker, images=None)))
-
-
-def test_only_missing_images_are_pulled_in_the_order_wished() -> None:
-    found = plan_images(("b:1", "a:1", "python:3.12"), having("a:1"))
-    assert [pull.reference for pull in found.pull] == ["b:1", "python:3.12"]
-    assert found.wanted == ("b:1", "a:1", "python:3.12")
-    assert [note.choice for note in found.notes] == ["pulls b:1", "pulls python:3.12", "1 of 3 images are there"]
-
-
-def test_nothing_wished_is_nothing_to_do() -> None:
-    assert plan_images((), READY).pull == ()

@@ -160,7 +160,9 @@ def test_a_refused_docker_stops_what_needs_it_and_not_the_driver() -> None:
     found = plan(with_jetson(JETSON, l4t="36.4.3"), Settings(gpu_proof_image=PROOF_IMAGE, docker_version="28"))
     assert [refusal.area for refusal in found.refusals] == [Area.DOCKER]
     assert found.toolkit.packages
-    assert skipped(found) == dict.fromkeys((Area.DAEMON, Area.IMAGES, Area.PROOF), "docker, which is refused")
+    assert skipped(found) == dict.fromkeys(
+        (Area.DAEMON, Area.MIRRORS, Area.IMAGES, Area.PROOF), "docker, which is refused"
+    )
 
 
 def test_a_refused_daemon_json_stops_the_proof_alone() -> None:

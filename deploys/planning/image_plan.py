@@ -1,0 +1,137 @@
+"""The images area of one host: what is wished for, resolved; what of it is not there; what may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.image_choice import Choice, choose_image
+from deploys.planning.images import go_architecture, is_present, parse_reference
+from deploys.planning.mirrors import make_pull
+from deploys.planning.records import (
+    Archive,
+    Area,
+    DriverPlan,
+    ImagesPlan,
+    MirrorsPlan,
+    Note,
+    ProofPlan,
+    Refusal,
+)
+from deploys.planning.settings import Settings
+from facts.model import Docker, Host, Image
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Files of the owner's that the settings name, as they were read on the controller."""
+
+    mirror_ca: str | None = None  # text of the certificate in images_mirror_ca
+    archives: tuple[Archive, ...] = ()
+    cache_marks: tuple[tuple[str, str], ...] = ()  # of the site cache's upstreams: change with their passwords
+
+
+def plan_images(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    files: LocalFiles,
+    *,
+    driver: DriverPlan,
+    proof: ProofPlan,
+    mirrors: MirrorsPlan,
+) -> ImagesPlan:
+    """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet."""
+    version = driver.branch if driver.packages else host.driver.loaded_version
+    answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
+    refused = [answer for answer in answers if isinstance(answer, Refusal)]
+    if refused:
+        return ImagesPlan(refusal=_join(refused))
+    choices = [answer for answer in answers if isinstance(answer, Choice)]
+    chosen = [choice.reference for choice in choices]
+    wanted = tuple(dict.fromkeys((*chosen, *([proof.image] if proof.image else []))))
+    load, not_for_us = _archives_to_load(files.archives, host)
+    missing = [reference for reference in wanted if not is_present(reference, _after_loading(load, host))]
+    prune, kept = _names_to_prune(wanted, files.archives, host.docker) if settings.images_prune else ((), ())
+    there = sum(is_present(reference, host) for reference in wanted)
+    notes = (
+        *(note for choice in choices for note in _describe(choice)),
+        *(Note(f"pulls {reference}", "the host does not have it") for reference in missing),
+        *(Note(f"loads {', '.join(archive.names)}", f"from {archive.path}") for archive in load),
+        *(
+            Note(f"does not load {archive.path}", f"it is for {', '.join(archive.architectures)}")
+            for archive in not_for_us
+        ),
+        *([Note(f"{there} of {len(wanted)} images are there", _judged_by(wanted))] if there else []),
+        *(Note(f"removes {name}", "images_prune is set, and nothing wishes for it") for name in prune),
+        *(Note(f"keeps {name}", "a container uses it") for name in kept),
+    )
+    pull = tuple(make_pull(reference, mirrors) for reference in missing)
+    return ImagesPlan(pull=pull, load=load, prune=prune, wanted=wanted, wave=settings.images_wave, notes=notes)
+
+
+def _join(refusals: list[Refusal]) -> Refusal:
+    """One refusal that says all that each of them says."""
+    if len(refusals) == 1:
+        return refusals[0]
+    return Refusal(
+        Area.IMAGES,
+        "; ".join(refusal.brief for refusal in refusals),
+        "; ".join(refusal.seen for refusal in refusals),
+        "; ".join(refusal.remedy for refusal in refusals),
+    )
+
+
+def _describe(choice: Choice) -> tuple[Note, ...]:
+    chosen = () if choice.reference == choice.wish else (Note(f"takes {choice.reference}", choice.because),)
+    return (*chosen, *(Note(f"beware of {choice.reference}", warning) for warning in choice.warnings))
+
+
+def _judged_by(wanted: tuple[str, ...]) -> str:
+    return "by digest" if all("@" in reference for reference in wanted) else "by name"
+
+
+def _archives_to_load(archives: tuple[Archive, ...], host: Host) -> tuple[tuple[Archive, ...], tuple[Archive, ...]]:
+    """Those that bring what is not there; and those of other machines."""
+    ours = [archive for archive in archives if go_architecture(host) in archive.architectures]
+    return (
+        tuple(archive for archive in ours if not has_archive(archive, host.docker)),
+        tuple(archive for archive in archives if archive not in ours),
+    )
+
+
+def has_archive(archive: Archive, docker: Docker) -> bool:
+    """Whether every image of an archive is there by its name, and is the same one.
+
+    containerd's store names images by their manifests, which an archive need not have: there the name is all there is.
+    """
+    known = {name: image.id for image in docker.images or () for name in image.names}
+    pairs = zip(archive.names, archive.ids, strict=True)
+    return all(name in known and (docker.containerd_store or known[name] == identity) for name, identity in pairs)
+
+
+def _after_loading(load: tuple[Archive, ...], host: Host) -> Host:
+    """The host with the images of the archives, by name."""
+    loaded = tuple(Image("", archive.names) for archive in load)
+    return replace(host, docker=replace(host.docker, images=(*(host.docker.images or ()), *loaded)))
+
+
+def _names_to_prune(
+    wanted: tuple[str, ...], archives: tuple[Archive, ...], docker: Docker
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of other images of the same repositories: those that may go, and those that a container uses."""
+    references = [parse_reference(text) for text in wanted]
+    repositories = {reference.name for reference in references}
+    keep = {name for archive in archives for name in archive.names}
+    keep |= {reference.pinned for reference in references}
+    keep |= {f"{reference.name}:{reference.tag}" for reference in references if reference.tag}
+    in_use = {container.image for container in docker.containers or ()}
+    prune: list[str] = []
+    kept: list[str] = []
+    for image in docker.images or ():
+        names = [name for name in image.names if parse_reference(name).name in repositories]
+        if keep.intersection(image.names):
+            continue
+        used = in_use & {image.id, image.id.removeprefix("sha256:")[:12], *image.names}
+        (kept if used else prune).extend(names)
+    return tuple(prune), tuple(kept)
