@@ -47,13 +47,14 @@ status_of() {
     -CAfile "$dir/ca.crt" -verify_ip "$address" -verify_return_error 2>"$RUN/tls" | sed -n '1s|^HTTP/[0-9.]* \([0-9]*\).*|\1|p'
 }
 
-# answers CONTAINER PORT STATUS: within $patience seconds, or until the container ends.
+# answers CONTAINER PORT STATUS: within $patience seconds, or until there is another answer or the container ends.
 answers() {
   deadline=$(($(date +%s) + patience))
   while :; do
     status=$(status_of "$2")
     [ "$status" != "$3" ] || return 0
-    case $(state_of "$1") in true*) ;; *) return 1 ;; esac
+    # A registry that is up and is not as wished stays so.
+    case $status$(state_of "$1") in true*) ;; *) return 1 ;; esac
     [ "$(date +%s)" -lt "$deadline" ] || return 1
     sleep 1
   done
@@ -176,6 +177,8 @@ set_up() {
 }
 
 need_docker "registry cache"
+[ ! -s "$RUN/input" ] || command -v openssl >/dev/null || fail "the cache cannot be set up; nothing was changed" \
+  "there is no openssl on this host" "install the package openssl"
 mkdir -p "$dir" "$folder" && chmod 0700 "$dir" || fail "the cache has no place" "$dir, $folder" "look at their file systems"
 if [ -s "$RUN/input" ] && ! docker image inspect "$image" >/dev/null 2>&1; then
   docker pull --quiet "$image" >"$log" 2>&1 || fail "the cache's image cannot be pulled; nothing was changed" \

@@ -54,8 +54,6 @@ is_right() {
 # make_certificate ADDRESS NAME: where it is not right. The records go first. A cache reads its certificate when it starts, and one that is not
 # on record is started anew, by the next run if this one is cut off.
 make_certificate() {
-  command -v openssl >/dev/null || fail "the cache's certificate cannot be made" "there is no openssl on this host" \
-    "install the package openssl"
   if is_right "$@"; then return 0; fi
   if ! { ensure_authority && sign_server "$@"; }; then
     fail "the cache's certificate cannot be made" "openssl: $(short "$log" 3)" "look at free space and at $dir"
