@@ -157,7 +157,12 @@ def _close_tags(registry: Registry, parsed: Reference) -> tuple[str, ...]:
         if error.trouble is Trouble.NO_REPOSITORY:
             raise
         return ()
-    return () if parsed.digest else tuple(get_close_matches(parsed.tag or "latest", tags, cutoff=0.5))
+    if parsed.digest:
+        return ()
+    tag = parsed.tag or "latest"
+    # 12.6 is unlike 12.6.3-base-ubuntu24.04, and yet its beginning.
+    longer = sorted((each for each in tags if each.startswith(tag)), key=len)[:3]
+    return tuple(longer or get_close_matches(tag, tags, cutoff=0.5))
 
 
 def _is_wanted(os: str, architecture: str, variant: str | None, architectures: frozenset[str]) -> bool:

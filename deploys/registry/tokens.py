@@ -51,7 +51,10 @@ def token_address(challenge: Challenge, repository: str) -> str:
 
     A challenge may ask for more than pulling, as nvcr.io's does. What is no repository's scope is left as it is.
     """
-    parts = urlsplit(challenge.parameters.get("realm", ""))
+    try:
+        parts = urlsplit(challenge.parameters.get("realm", ""))
+    except ValueError:
+        return ""
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
     if not is_safe or not parts.hostname or "@" in parts.netloc:
         return ""

@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError, RequestException, SSLError
-from urllib3.exceptions import LocationValueError, NameResolutionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
 from urllib3.util import Retry
 
 from deploys.planning.lookups import Trouble
@@ -64,12 +64,17 @@ class _Header(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None. Even where it follows no redirect, requests would look at the next address and read the whole body."""
+
+
 class Transport:
     """The way to all registries of one run. Where it is blocked once, it is not tried again."""
 
     def __init__(self) -> None:
         """Without secrets and authorities. Both may be added."""
-        self._session = requests.Session()
+        self._session = _Session()
         # A connection that a registry has closed between two requests is no trouble: once more, on a new one.
         again = Retry(1, connect=0, status=0, respect_retry_after_header=False)
         for scheme in ("https://", "http://"):
@@ -98,8 +103,12 @@ class Transport:
                 is_same = origin_of(target) == origin_of(url)
             except ValueError:
                 break
+            if not target.startswith("https://") and not is_loopback(host_of(target)):
+                break
             url, authorization = target, authorization if is_same else ""
-        raise RegistryError(Trouble.BROKEN, f"{first} sends us from address to address, to no end")
+        raise RegistryError(
+            Trouble.BROKEN, f"{first} sends us on without end, or to an address without TLS, or to none"
+        )
 
     def _ask_once(self, method: str, url: str, authorization: str, accept: str) -> Reply:
         origin, host = origin_of(url), host_of(url)
@@ -109,8 +118,7 @@ class Transport:
             with self._session.request(
                 method,
                 url,
-                # As it is: a digest is of the bytes that the registry keeps.
-                headers={"Accept": accept, "Accept-Encoding": "identity"},
+                headers={"Accept": accept},
                 auth=_Header(authorization),
                 allow_redirects=False,
                 stream=True,
@@ -125,8 +133,8 @@ class Transport:
             if trouble is not Trouble.BROKEN:
                 self._blocked[origin] = found
             raise found from None
-        except LocationValueError:  # requests lets it through where a name has an empty or too long part
-            raise RegistryError(Trouble.BROKEN, f"{host} is no name of a host") from None
+        except (HTTPError, ValueError) as error:  # requests lets some of urllib3's through: names with too long parts
+            raise RegistryError(Trouble.BROKEN, f"{host}: {type(error).__name__}") from None
 
 
 def _read_body(response: requests.Response, host: str) -> bytes:
@@ -188,8 +196,8 @@ def origin_of(url: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a name, with or without a port, is this machine. Docker itself speaks plain HTTP to these alone."""
-    name = urlsplit(f"//{host}").hostname or ""
     try:
+        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False

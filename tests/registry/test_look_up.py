@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from deploys.planning.lookups import Answers, Found, Missing, Question, Trouble
-from deploys.registry import client
+from deploys.registry import client, registry
 from deploys.registry.client import look_up
 from tests.registry.server import INDEX, Request, Response, Shelf, Site, document, error, layer, serve
 
@@ -123,6 +123,15 @@ def test_an_entry_without_a_platform_is_looked_into(shelf: Shelf) -> None:
         assert found(site, "x:1", "arm64").manifests[0].architecture == "arm64"
 
 
+def test_an_image_for_newer_processors_alone_is_not_for_every_host() -> None:
+    shelf = Shelf()
+    shelf.add_index("x", {"linux/amd64/v3": layer("v3"), "linux/amd64/v1": shelf.add_image("x", "amd64")}, "1")
+    with serve(shelf) as site:
+        newer, every = found(site, "x:1").manifests
+    assert (newer.variant, newer.layers) == ("v3", ())
+    assert every.layers
+
+
 def test_kernel_words_for_an_architecture_are_gos(shelf: Shelf) -> None:
     shelf.add_image("x", "aarch64", "1")
     with serve(shelf) as site:
@@ -137,12 +146,20 @@ def test_a_registry_without_head(shelf: Shelf) -> None:
         assert found(site, "nvidia/l4t-base:r32.7.1", "arm64").manifests[0].layers
 
 
-def test_a_wrong_tag_gets_the_close_ones(shelf: Shelf) -> None:
-    shelf.add_image("nvidia/l4t-jetpack", "arm64", "r35.4.1", "r36.2.0", "r36.4.0")
+@pytest.mark.parametrize(
+    ("wrong", "close"),
+    [
+        ("r36.4", ("r36.4.0",)),
+        ("36.4.0", ("r36.4.0", "r36.2.0", "r35.4.1")),
+        ("r36", ("r36.2.0", "r36.4.0", "r36.3.0-extra")),
+        ("jammy", ()),
+    ],
+)
+def test_a_wrong_tag_gets_the_close_ones(shelf: Shelf, wrong: str, close: tuple[str, ...]) -> None:
+    shelf.add_image("nvidia/l4t-jetpack", "arm64", "r35.4.1", "r36.2.0", "r36.4.0", "r36.3.0-extra")
     with serve(shelf) as site:
-        answer = missing(site, "nvidia/l4t-jetpack:r36.4")
-    assert answer.trouble is Trouble.NO_TAG
-    assert answer.close[0] == "r36.4.0"
+        answer = missing(site, f"nvidia/l4t-jetpack:{wrong}")
+    assert (answer.trouble, answer.close) == (Trouble.NO_TAG, close)
     assert "404" in answer.seen
     assert "manifest unknown" in answer.seen
 
@@ -174,11 +191,14 @@ def test_tags_of_several_pages() -> None:
     assert site.paths[1:] == [f"GET /v2/{CUDA}/tags/list?n=2&last={n}" for n in (2, 4)]
 
 
-@pytest.mark.parametrize("address", ["http://elsewhere.test/v2/x/tags/list", "/v2/x/tags/list?again"])
-def test_tags_that_go_on_elsewhere_or_without_end(address: str) -> None:
+@pytest.mark.parametrize("address", ["http://elsewhere.test/v2/x/tags/list?again", "?again", "http://[x"])
+def test_tags_without_end_are_all_asked_for_here(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MAX_PAGES", 5)
     answer = Response(200, b'{"tags": ["1"]}', {"Link": f'<{address}>; rel="next"'})
     with serve(lambda _: answer) as site:
         seen = list_tags(f"{site.host}/x")
+        assert len(site.requests) == 5
+        assert {request.path.partition("?")[0] for request in site.requests} == {"/v2/x/tags/list"}
     assert isinstance(seen, Missing)
     assert seen.trouble is Trouble.BROKEN
 
@@ -186,6 +206,13 @@ def test_tags_that_go_on_elsewhere_or_without_end(address: str) -> None:
 def test_an_empty_repository_has_no_tags() -> None:
     with serve(lambda _: document({"name": "x", "tags": None})) as site:
         assert list_tags(f"{site.host}/x") == ()
+
+
+def test_tags_that_are_not_found_without_a_word() -> None:
+    with serve(lambda _: Response(404)) as site:
+        answer = list_tags(f"{site.host}/none")
+    assert isinstance(answer, Missing)
+    assert answer.trouble is Trouble.NO_REPOSITORY
 
 
 def test_tags_of_no_repository(shelf: Shelf) -> None:

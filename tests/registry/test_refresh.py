@@ -100,6 +100,8 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert path.stat().st_mode & 0o777 == 0o640
         path.write_text(rows[0])
         assert main(["--file", str(path)]) == 0
+        shelf.tags["tools"] = []
+        assert main(["--file", str(path)]) == 1
     assert [file.name for file in tmp_path.iterdir()] == ["tags.toml"]
 
 

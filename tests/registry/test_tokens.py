@@ -168,7 +168,10 @@ def test_a_password_goes_to_no_realm_of_another_domain(shelf: Shelf) -> None:
             assert [request.authorization for request in other.requests] == [""] * len(other.requests) != []
 
 
-@pytest.mark.parametrize("realm", ["http://tokens.test/", "//x", "", "ftp://127.0.0.1/", "https://me:pw@127.0.0.1/"])
+@pytest.mark.parametrize(
+    "realm",
+    ["http://tokens.test/", "//x", "", "ftp://127.0.0.1/", "https://me:pw@127.0.0.1/", "https://[x/", "http://[x/"],
+)
 def test_a_realm_that_is_no_safe_address(realm: str) -> None:
     with serve(lambda _: Response(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}"'})) as site:
         kind, seen = trouble(site)
@@ -211,7 +214,7 @@ def test_a_redirect_on_the_same_host_keeps_the_token(shelf: Shelf) -> None:
         assert isinstance(ask(site), Found)
 
 
-def test_a_challenge_of_the_host_we_were_sent_to_is_not_answered() -> None:
+def test_a_host_that_we_were_sent_to_is_not_told_the_password() -> None:
     refusal = {"WWW-Authenticate": 'Basic realm="x"'}
     with serve(lambda _: Response(401, b"", refusal)) as other:
         away = Response(307, b"", {"Location": f"http://localhost:{other.port}/"})
@@ -220,8 +223,11 @@ def test_a_challenge_of_the_host_we_were_sent_to_is_not_answered() -> None:
         assert {request.authorization for request in other.requests} == {""}
 
 
-def test_redirects_without_end() -> None:
-    with serve(lambda request: Response(302, b"", {"Location": f"{request.path}x"})) as site:
+@pytest.mark.parametrize(
+    "target", ["", "http://[x/", "ftp://127.0.0.1/", "http://:0/", "https://a..b/", "http://x.test"]
+)
+def test_redirects_without_end_or_to_nowhere(target: str) -> None:
+    with serve(lambda request: Response(302, b"", {"Location": target or f"{request.path}x"})) as site:
         assert trouble(site)[0] is Trouble.BROKEN
 
 

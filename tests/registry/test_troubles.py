@@ -125,8 +125,9 @@ def manifest(layers: int) -> Response:
         ("blobs", Response(200, b"<html>"), "a page of HTML"),
         ("blobs", Response(200, b"{}", length=100), "ends too early"),
         ("blobs", Response(200, b" " * ((8 << 20) + 1)), "more than 8 MiB"),
+        ("blobs", Response(307, b" " * ((8 << 20) + 1), {"Location": "/"}), "more than 8 MiB"),
     ],
-    ids=["another manifest", "another configuration", "a page", "half", "too much"],
+    ids=["another manifest", "another configuration", "a page", "half", "too much", "too much on the way"],
 )
 def test_content_that_is_not_what_was_asked_for(shelf: Shelf, path_part: str, response: Response, words: str) -> None:
     with serve(broken(shelf, path_part, response)) as site:
@@ -137,7 +138,8 @@ def test_content_that_is_not_what_was_asked_for(shelf: Shelf, path_part: str, re
 
 def test_a_digest_for_another_one(shelf: Shelf) -> None:
     digest = shelf.add_image(NAME, "arm64", "2")
-    with serve(lambda _: shelf.manifests[NAME, "1"]) as site:
+    shelf.manifests[NAME, digest] = shelf.manifests[NAME, "1"]
+    with serve(shelf) as site:
         reference = f"{site.host}/{NAME}@{digest}"
         found = look_up([Question(reference, frozenset())], credentials={}, mirrors={}, ca=None).images[reference]
     assert isinstance(found, Missing)
@@ -153,11 +155,14 @@ def test_a_configuration_of_other_layers(shelf: Shelf) -> None:
 
 
 def test_one_image_that_is_not_there_leaves_the_others(shelf: Shelf) -> None:
-    with serve(shelf) as site:
-        names = [f"{site.host}/{NAME}:{tag}" for tag in ("1", "none")]
+    def half(request: Request) -> Response:
+        return Response(200, b"{", length=9) if "/half" in request.path else shelf(request)
+
+    with serve(half) as site:
+        names = [f"{site.host}/{NAME}:{tag}" for tag in ("none", "half", "1")]
         questions = [Question(name, frozenset({"amd64"})) for name in names]
         answers = look_up(questions, credentials={}, mirrors={}, ca=None)
-    assert [type(answers.images[name]) for name in names] == [Found, Missing]
+    assert [type(answers.images[name]) for name in names] == [Missing, Missing, Found]
 
 
 def test_nobody_answers() -> None:
