@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from deploys.planning.lookups import Missing, Trouble
-from deploys.registry.refresh import choose_tags, main, rewrite
+from deploys.registry.refresh import TABLE as SHIPPED
+from deploys.registry.refresh import choose_tags, main, read_rows, rewrite
 from tests.registry.server import Shelf, serve
 
 TODAY = datetime.date(2026, 11, 22)
@@ -61,6 +62,14 @@ def test_a_second_refresh_changes_nothing() -> None:
 def test_a_row_in_another_form_is_left_alone_loudly() -> None:
     with pytest.raises(ValueError, match="no checked"):
         rewrite(TABLE.replace('checked = "2025-01-01"', ""), {"nvidia/cuda": ("1",)}, TODAY)
+
+
+def test_every_row_that_is_shipped_can_be_rewritten() -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    repositories = [str(row["repository"]) for row in read_rows(text)]
+    changed = read_rows(rewrite(text, {name: (f"1.{n}",) for n, name in enumerate(repositories)}, TODAY))
+    assert [row["tags"] for row in changed] == [[f"1.{n}"] for n in range(len(repositories))]
+    assert {row["checked"] for row in changed} == {"2026-11-22"}
 
 
 def test_versions_are_sorted_as_numbers() -> None:
