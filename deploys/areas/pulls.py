@@ -68,7 +68,13 @@ def pull_group(host: Host, access: Access, pulls: tuple[Pull, ...], secrets: Map
 
 def _describe_to_host(pull: Pull, secrets: Mapping[str, Secret]) -> list[str]:
     has_secret = "yes" if pull.registry in secrets else "no"
-    return [key_of(pull), pull.source, pull.tag, " ".join(named_architectures(pull)), has_secret]
+    return [
+        key_of(pull),
+        pull.source,
+        pull.tag,
+        " ".join(filter(None, (*named_architectures(pull), pull.architecture))),
+        has_secret,
+    ]
 
 
 def key_of(pull: Pull) -> str:
@@ -157,7 +163,10 @@ class _Watch:
         if key not in self._lines:
             self._lines[key] = Line(now, progress.done)
             size = f" ({describe_bytes(pull.size, 0)})" if pull.size else ""
-            self._host.log(f"pulls {pull.source}{size}" + ("" if is_ours else ", as an earlier run has begun"))
+            self._host.log(
+                f"pulls {short_name(pull)} from {pull.registry}{size}"
+                + ("" if is_ours else ", as an earlier run has begun")
+            )
         if state.stage is Stage.RETRYING:
             self._tell_retry(key, state)
             return
@@ -182,7 +191,7 @@ class _Watch:
         self._good[key] = True
         self._progress[key] = self._progress[key].finish()
         note_progress(self._host.name, key, self._progress[key], now)
-        self._host.log(f"{self._pulls[key].reference} is there")
+        self._host.log(f"{short_name(self._pulls[key])} is there")
         if state.server and state.architecture != state.server:
             self._host.log(
                 f"{short_name(self._pulls[key])} is for {state.architecture}, as its name says, "

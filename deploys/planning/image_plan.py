@@ -55,7 +55,7 @@ def plan_images(
     prune, kept = _names_to_prune(wanted, files.archives, host.docker) if settings.images_prune else ((), ())
     there = sum(is_present(reference, host) for reference in wanted)
     notes = (
-        *(note for choice in choices for note in _describe(choice)),
+        *(note for choice in choices for note in _describe(choice, is_missing=choice.reference in missing)),
         *(Note(f"pulls {reference}", "the host does not have it") for reference in missing),
         *(Note(f"loads {', '.join(archive.names)}", f"from {archive.path}") for archive in load),
         *(
@@ -82,9 +82,11 @@ def _join(refusals: list[Refusal]) -> Refusal:
     )
 
 
-def _describe(choice: Choice) -> tuple[Note, ...]:
+def _describe(choice: Choice, *, is_missing: bool) -> tuple[Note, ...]:
+    """What was chosen for a wish, and warnings of what is not there yet: the others were told when it was fetched."""
     chosen = () if choice.reference == choice.wish else (Note(f"takes {choice.reference}", choice.because),)
-    return (*chosen, *(Note(f"beware of {choice.reference}", warning) for warning in choice.warnings))
+    warnings = choice.warnings if is_missing else ()
+    return (*chosen, *(Note(f"beware of {parse_reference(choice.reference).short}", one) for one in warnings))
 
 
 def _judged_by(wanted: tuple[str, ...]) -> str:

@@ -21,6 +21,13 @@ class Reference:
         return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag or 'latest'}"
 
     @property
+    def short(self) -> str:
+        """What people call it: without the digest where there is a tag, else with the digest's first twelve digits."""
+        if self.tag or not self.digest:
+            return f"{self.name}:{self.tag}" if self.tag else self.name
+        return f"{self.name}@{self.digest[:19]}"
+
+    @property
     def registry(self) -> str:
         """Who has it: docker.io, nvcr.io, registry.lab:5000. Docker's rule: distribution/reference, normalize.go."""
         first, slash, _ = self.name.partition("/")

@@ -137,7 +137,8 @@ def _judge_found(one: HostPulls, found: Found, manifest: Manifest | None, there:
         names = [f"{other.os}/{other.architecture}" for other in found.manifests if other.os != "unknown"]
         return _wrong_platform(one, row, tuple(names))
     if not manifest.layers:
-        return Judged(row, make_pull(found.reference, one.mirrors, digest=found.digest, manifest=manifest.digest))
+        pull = make_pull(found.reference, one.mirrors, digest=found.digest, manifest=manifest.digest)
+        return Judged(row, replace(pull, architecture=manifest.architecture))
     layers = disk.lacking(manifest, one.host.docker, there)
     pull = make_pull(
         found.reference,
@@ -147,7 +148,8 @@ def _judge_found(one: HostPulls, found: Found, manifest: Manifest | None, there:
         layers=tuple((layer.digest, layer.size) for layer in layers),
     )
     need = disk.pull_need(layers, one.host.docker)
-    return Judged(replace(row, download=pull.size, on_disk=need.total), pull, need)
+    row = replace(row, download=pull.size, on_disk=need.total)
+    return Judged(row, replace(pull, architecture=manifest.architecture), need)
 
 
 def _row(one: HostPulls, image: str, verdict: str) -> Row:

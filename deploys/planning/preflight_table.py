@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deploys.planning.disk import format_size
+from deploys.planning.images import parse_reference
 
 TITLES = ("image", "platform", "hosts", "download", "on disk", "free", "verdict")
 NAMED_HOSTS = 3
@@ -43,7 +44,7 @@ def _cells(group: list[Row]) -> tuple[str, ...]:
     first, names = group[0], [row.host for row in group]
     free = min((row.free for row in group if row.free is not None), default=None)
     return (
-        first.image,
+        parse_reference(first.image).short,
         first.platform,
         ", ".join(names) if len(names) <= NAMED_HOSTS else f"{len(names)} hosts",
         _size(first.download),

@@ -168,9 +168,8 @@ def describe_rate(rate: float) -> str:
 
 
 def short_name(pull: Pull) -> str:
-    """What people call it: without the digest, where it has a tag."""
-    parsed = parse_reference(pull.reference)
-    return f"{parsed.name}:{parsed.tag}" if parsed.tag else pull.reference
+    """What people call it."""
+    return parse_reference(pull.reference).short
 
 
 @dataclass(frozen=True)

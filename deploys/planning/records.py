@@ -227,6 +227,7 @@ class Pull:
     digest: str = ""  # of what the reference names, an index or a manifest; "": no registry was asked
     manifest: str = ""  # digest of this platform's manifest: what a cache is filled with once
     layers: tuple[tuple[str, int], ...] = ()  # those to download: digest, bytes
+    architecture: str = ""  # of that manifest, in Go's words: arm64
     registry: str = ""  # whose credentials the source needs: docker.io, nvcr.io, cache.lab:5001
     cached: bool = False  # it comes through a cache or mirror of the settings
 

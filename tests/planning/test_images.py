@@ -99,3 +99,15 @@ def test_registry(reference: str, registry: str) -> None:
 
 def test_images_that_could_not_be_listed_are_not_there() -> None:
     assert not is_present("python", replace(READY, docker=replace(READY.docker, images=None)))
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        (f"docker.io/library/python:3@{DIGEST}", "python:3"),
+        (f"nvcr.io/nvidia/x@{DIGEST}", "nvcr.io/nvidia/x@sha256:abababababab"),
+        ("python", "python"),
+    ],
+)
+def test_what_people_call_it(text: str, short: str) -> None:
+    assert parse_reference(text).short == short
