@@ -68,13 +68,8 @@ def pull_group(host: Host, access: Access, pulls: tuple[Pull, ...], secrets: Map
 
 def _describe_to_host(pull: Pull, secrets: Mapping[str, Secret]) -> list[str]:
     has_secret = "yes" if pull.registry in secrets else "no"
-    return [
-        key_of(pull),
-        pull.source,
-        pull.tag,
-        " ".join(filter(None, (*named_architectures(pull), pull.architecture))),
-        has_secret,
-    ]
+    architectures = " ".join((*named_architectures(pull), pull.architecture)).strip()
+    return [key_of(pull), pull.source, pull.tag, architectures, has_secret]
 
 
 def key_of(pull: Pull) -> str:
@@ -163,10 +158,8 @@ class _Watch:
         if key not in self._lines:
             self._lines[key] = Line(now, progress.done)
             size = f" ({describe_bytes(pull.size, 0)})" if pull.size else ""
-            self._host.log(
-                f"pulls {short_name(pull)} from {pull.registry}{size}"
-                + ("" if is_ours else ", as an earlier run has begun")
-            )
+            earlier = "" if is_ours else ", as an earlier run has begun"
+            self._host.log(f"pulls {short_name(pull)} from {pull.registry}{size}{earlier}")
         if state.stage is Stage.RETRYING:
             self._tell_retry(key, state)
             return

@@ -94,8 +94,16 @@ def questions(fleet: Sequence[HostPulls]) -> tuple[Question, ...]:
     wanted: dict[str, set[str]] = {}
     for one in fleet:
         for pull in one.plan.pull if one.is_open else ():
+            if _is_host_itself(pull.reference):
+                continue
             wanted.setdefault(pull.reference, set()).add(one.architecture)
     return tuple(Question(reference, frozenset(platforms)) for reference, platforms in wanted.items())
+
+
+def _is_host_itself(reference: str) -> bool:
+    """Whether a registry is the host's own, which on the controller would be another one."""
+    name = registry_of(reference).partition(":")[0]
+    return name == "localhost" or name.startswith("127.")
 
 
 def settle(fleet: Sequence[HostPulls], answers: Answers) -> tuple[dict[str, ImagesPlan], tuple[Row, ...]]:

@@ -348,3 +348,12 @@ def test_hosts_for_which_all_is_the_same_share_a_line() -> None:
         "nvidia/cuda:12.6.3-base-ubuntu24.04  linux/amd64  small    4 GB      10 GB    10 GB    1 GB short",
         "nvcr.io/nvidia/pytorch:25.04-py3     linux/amd64  new      unknown   unknown  unknown  needs credentials",
     ]
+
+
+@pytest.mark.parametrize("reference", ["localhost:5000/lab/x:1", "127.0.0.1:5000/lab/x:1"])
+def test_a_hosts_own_registry_is_not_asked_from_here(reference: str) -> None:
+    fleet = [pulls("a", reference)]
+    assert questions(fleet) == ()
+    plans, rows = settle(fleet, NO_ANSWERS)
+    assert [pull.source for pull in plans["a"].pull] == [reference]
+    assert rows[0].verdict == "not asked"
