@@ -1,4 +1,4 @@
-"""The images of the settings."""
+"""The images of the settings, and the mirrors that they come from."""
 
 import sys
 from pathlib import Path
@@ -9,4 +9,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from deploys.areas.provision import provision
 from deploys.planning.records import Area
 
-provision(frozenset({Area.IMAGES}))
+provision(frozenset({Area.MIRRORS, Area.IMAGES}))
