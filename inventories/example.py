@@ -12,7 +12,11 @@ servers = [
 
 jetsons = [
     # An ordinary user whose sudo asks for a password: it comes from a variable of yours, or a file only you can read.
-    ("jetson-1.example.org", {"ssh_user": "nvidia", "sudo_password_env": "JETSON_SUDO_PASSWORD"}),
+    # A wish for an image gets the one for this board's L4T.
+    (
+        "jetson-1.example.org",
+        {"ssh_user": "nvidia", "sudo_password_env": "JETSON_SUDO_PASSWORD", "images": ["l4t-pytorch"]},
+    ),
 ]
 
 wsl = [
