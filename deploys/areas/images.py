@@ -14,8 +14,7 @@ from pyinfra.api.state import State
 from pyinfra.connectors.local import LocalConnector
 
 from deploys.areas.access import Access, load_detached, run_now
-from deploys.areas.connection import reconnect
-from deploys.areas.pulls import PATIENCE, expect, pull_group
+from deploys.areas.pulls import ask, expect, pull_group
 from deploys.areas.waves import Wave
 from deploys.planning.pull_progress import describe_bytes, short_name
 from deploys.planning.records import Archive, ImagesPlan, Pull
@@ -23,8 +22,13 @@ from deploys.registry.credentials import Secret
 
 # Of this run: where an image comes from through a cache, and its digest, by which a cache keeps it.
 _waves: dict[tuple[str, str], Wave] = defaultdict(Wave)
-# As whoever logs in: that is who uploads. The archive may be a private image.
-MAKE_FILE = StringCommand("umask 077; mktemp /var/tmp/gpu-hosts-image.XXXXXX")
+# As whoever logs in: that is who uploads. The archive may be a private image, and is unpacked elsewhere later.
+MAKE_FILE = """
+free=$(df -Pk /var/tmp | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+[ "$free" -gt "$1" ] || { echo "/var/tmp has $free kB free, and the archive needs $1 kB"; exit 1; }
+umask 077
+mktemp /var/tmp/gpu-hosts-image.XXXXXX
+"""
 
 
 @operation()
@@ -75,33 +79,23 @@ def _load(host: Host, access: Access, archive: Archive) -> bool:
     host.log(f"loads {archive.path} ({describe_bytes(archive.size, 0)})")
     if isinstance(host.connector, LocalConnector):
         return _run(host, _load_command(access, archive, archive.path, remove=False))
-    made, output = run_now(host.connector, MAKE_FILE)
-    remote = output.stdout.strip()
-    if not made or not remote:
-        return _fail(host, archive, f"no file can be made in /var/tmp: {output.output.strip()}")
+    words = shlex.join(["sh", "-c", MAKE_FILE, "gpu-hosts", str(archive.size // 1024)])
+    made, said = ask(host, StringCommand(words))
+    if not made:
+        return _fail(host, archive, said.strip() or "no contact")
+    remote = said.strip()
     try:
         host.connector.put_file(archive.path, remote)
-        return _run(host, _load_command(access, archive, remote, remove=True))
     except Exception as error:  # paramiko's and the socket's own: a full disk, a lost connection
-        logger.debug("loading on %s failed", host.name, exc_info=True)
+        logger.debug("the upload to %s failed", host.name, exc_info=True)
+        ask(host, StringCommand(f"rm -f {shlex.quote(remote)}"))
         return _fail(host, archive, f"the upload to {remote} failed: {error!r}")
-    finally:
-        _remove(host, remote)
+    return _run(host, _load_command(access, archive, remote, remove=True))
 
 
 def _load_command(access: Access, archive: Archive, path: str, *, remove: bool) -> StringCommand:
     words = [path, "yes" if remove else "no", *archive.names, "--", *archive.ids]
     return access.command(load_detached("images_load"), "images-load", *words)
-
-
-def _remove(host: Host, path: str) -> None:
-    """Remove our upload. The load does so itself; this is for where it never began."""
-    command = StringCommand(f"rm -f {shlex.quote(path)}")
-    try:
-        run_now(host.connector, command)
-    except Exception:
-        if reconnect(host, within=PATIENCE):
-            run_now(host.connector, command)
 
 
 def _fail(host: Host, archive: Archive, seen: str) -> bool:
@@ -114,7 +108,12 @@ def _fail(host: Host, archive: Archive, seen: str) -> bool:
 
 
 def _run(host: Host, command: StringCommand) -> bool:
-    good, output = run_now(host.connector, command)
-    for line in [output.output] if output.output.strip() else []:
-        host.log(line, log_func=logger.info if good else logger.error)
+    """Run a step that goes on where the connection is lost. What it says is logged."""
+    try:
+        good, output = run_now(host.connector, command)
+        said = output.output.strip()
+    except Exception as error:
+        good, said = False, f"the connection was lost\n  seen: {error!r}\n  to do: run this again"
+    if said:
+        host.log(said, log_func=logger.info if good else logger.error)
     return good

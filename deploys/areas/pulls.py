@@ -36,7 +36,8 @@ from deploys.planning.pull_progress import (
 from deploys.planning.records import Pull
 from deploys.registry.credentials import Secret
 
-POLL = 2  # seconds between two questions
+POLL = 2  # seconds between two questions to a host, at least
+POLLS = 40  # questions a second to all hosts, at most: each costs this machine some milliseconds
 PATIENCE = 600  # seconds without contact
 ANSWERS_WITHIN = 120  # seconds; a connection that says nothing for longer is dead
 WATCH = 'exec sh /var/lib/gpu-hosts/images/script watch "$@"'
@@ -106,7 +107,7 @@ def ask(host: Host, command: StringCommand) -> tuple[bool, str]:
         logger.debug("no answer from %s: %s", host.name, seen)
         if deadline is None:
             deadline = time.monotonic() + PATIENCE
-            host.log("the connection is lost; what is pulled there goes on, and we try to come back")
+            host.log("the connection is lost; what was begun there goes on, and we try to come back")
         time.sleep(POLL)
         left = deadline - time.monotonic()
         if left <= 0 or not reconnect(host, within=left):
@@ -138,7 +139,7 @@ class _Watch:
                 self._look(key, state, token)
             if not watched.is_working:
                 return self._conclude()
-            time.sleep(POLL)
+            time.sleep(max(POLL, len(_fleet.progress) / POLLS))
 
     def _look(self, key: str, state: PullState, token: str) -> None:
         is_ours = state.token == token

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# Where so many in a row could not fill the cache, the others do not wait for each other's failing any more.
+ENOUGH_FAILURES = 3
+
 
 class Wave:
     """The hosts that want one image. Hosts are greenlets here: pyinfra has gevent replace the locks of ``threading``.
@@ -17,14 +20,15 @@ class Wave:
     def __init__(self) -> None:
         self._change = threading.Condition()
         self._is_filled = False
+        self._failures = 0
         self._at_work = 0
 
     @contextmanager
     def turn(self, size: int, *, on_wait: Callable[[], None]) -> Iterator[None]:
         """Wait for a turn; it ends with the block. ``size``: hosts at a time, once one has called ``fill``.
 
-        ``on_wait`` is called where it is not this host's turn at once. Until somebody has filled the cache, and where
-        the one who tried has failed, the next one tries alone.
+        ``on_wait`` is called where it is not this host's turn at once. Until somebody has filled the cache each one
+        tries alone, the next one where one has failed.
         """
         with self._change:
             if not self._is_open(size):
@@ -36,6 +40,7 @@ class Wave:
         finally:
             with self._change:
                 self._at_work -= 1
+                self._failures += not self._is_filled
                 self._change.notify_all()
 
     def fill(self) -> None:
@@ -45,4 +50,5 @@ class Wave:
             self._change.notify_all()
 
     def _is_open(self, size: int) -> bool:
-        return self._at_work < (size if self._is_filled else 1)
+        is_alone = not self._is_filled and self._failures < ENOUGH_FAILURES
+        return self._at_work < (1 if is_alone else size)

@@ -33,7 +33,7 @@ classify() {
   case $(tr 'A-Z\n\t' 'a-z  ' <"$here/error") in
     *'no space left'* | *'disk quota exceeded'*) echo space ;;
     *toomanyrequests* | *'too many requests'* | *'rate limit'*) echo rate ;;
-    *'no matching manifest'* | *'does not match the specified platform'*) echo architecture ;;
+    *'no matching manifest'* | *'no match for platform'*) echo architecture ;;
     *'proxyconnect'* | *'proxy authentication'*) echo proxy ;;
     *'tls handshake timeout'*) echo network ;;
     *'x509:'* | *'tls: '* | *'http response to https client'*) echo tls ;;
@@ -53,7 +53,7 @@ classify() {
 patience() {
   most=1 pause=5
   case $1 in
-    network | daemon) most=8 ;;
+    network | daemon) most=7 ;;
     dns | proxy) most=3 ;;
     rate) most=4 pause=60 ;;
   esac
@@ -121,7 +121,7 @@ open_states() {
 
 # work KEY SOURCE TAG ARCHITECTURES SECRET...: all of them, under the lock.
 work() {
-  trap 'rm -rf "$folder/docker" "$folder/worker.$token"' EXIT
+  trap 'rm -rf "$folder/docker"' EXIT
   # What a worker that was killed has left.
   rm -rf "$folder/docker"
   (umask 077 && mkdir "$folder/docker" && printf '%s' "$config" >"$folder/docker/config.json")
@@ -134,7 +134,6 @@ work() {
 
 # wait_and_work: the pulls of an earlier start come first. They may leave less to do, and are not done a second time.
 wait_and_work() {
-  trap 'rm -f "$folder/worker.$token"' EXIT
   flock 9
   open_states "$@"
   work "$@"
@@ -144,15 +143,15 @@ start() {
   token=$1
   shift
   mkdir -p "$folder" && chmod 0700 "$folder" || exit 1
-  exec 8>"$folder/worker.$token"
-  # It is at work already: the answer to the first start was lost with the connection.
-  flock -n 8 || exit 0
+  # It has begun already: the answer to the first start was lost with the connection.
+  [ ! -e "$folder/worker.$token" ] || exit 0
   find "$folder" -maxdepth 1 \( -name 'pull.*' -o -name 'worker.*' \) -mtime +7 -exec rm -rf {} +
   need_docker images
   cp "$RUN/script" "$folder/script"
   # In a variable, and written when its turn comes: one start's file is never in another's way.
   config=$(cat "$RUN/input")
-  exec 9>"$folder/lock"
+  exec 8>"$folder/worker.$token" 9>"$folder/lock"
+  flock -n 8
   if flock -n 9; then
     open_states "$@"
     begin=work
@@ -166,7 +165,7 @@ start() {
 watch() {
   token=$1 working=no
   shift
-  # Not there any more: done. There, and nobody has it locked: killed.
+  # Whoever works has it locked.
   if [ -e "$folder/worker.$token" ] && ! flock -n 8 8<"$folder/worker.$token"; then working=yes; fi 2>/dev/null
   echo "working=$working"
   for key; do

@@ -1,5 +1,6 @@
 """The whole step of a host: archives loaded, images pulled, unwanted ones removed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -79,6 +80,19 @@ def test_upload_that_fails_is_said_and_removed(board: ImagesHost, monkeypatch: p
     assert not provide(board, ImagesPlan(load=(ARCHIVE,)))
     assert three_parts(board.said[-1])
     assert not upload(board).exists()
+
+
+def test_archive_that_does_not_fit_is_not_uploaded(board: ImagesHost) -> None:
+    assert not provide(board, ImagesPlan(load=(replace(ARCHIVE, size=10**18),)))
+    assert three_parts(board.said[-1])
+    assert "and the archive needs" in board.text
+    assert board.connector.uploads == []
+
+
+def test_connection_that_is_lost_in_the_last_step_fails_the_host_alone(board: ImagesHost) -> None:
+    board.connector.lost = [False]
+    assert not provide(board, ImagesPlan(prune=("old:1",)))
+    assert three_parts(board.said[-1])
 
 
 def test_unwanted_images_go_after_the_pulls_unless_a_container_uses_them(board: ImagesHost) -> None:

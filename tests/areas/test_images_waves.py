@@ -66,10 +66,17 @@ def test_where_the_first_one_fails_the_next_one_is_alone() -> None:
     begun(others, 3)
 
 
+def test_a_fleet_does_not_wait_for_each_others_failing_without_end() -> None:
+    wave = Wave()
+    for _ in range(3):
+        Board(wave).end(good=False)
+    begun([Board(wave) for _ in range(2)], 2)
+
+
 def test_an_exception_ends_the_turn() -> None:
     wave = Wave()
-    with pytest.raises(RuntimeError), wave.turn(1, on_wait=pytest.fail):
-        raise RuntimeError
+    with pytest.raises(OSError, match="gone"), wave.turn(1, on_wait=pytest.fail):
+        raise OSError("gone")
     with wave.turn(1, on_wait=pytest.fail):
         pass
 
