@@ -289,6 +289,7 @@ class ImageRelease(_Row):
 
     repositories: tuple[str, ...]
     integrated: bool | None = None  # only those for Jetson's integrated GPU, or only the others
+    kind: str = ""  # only those with this word in their tags: trtllm
     first: str = ""
     fixed: str = ""
     l4t: str = ""  # the release that it was made for

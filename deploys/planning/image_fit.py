@@ -119,6 +119,8 @@ def _on_jetson(image: KnownImage, target: Target, catalogue: Catalogue) -> Fit:
 def _of_line(image: KnownImage, target: Target, line: L4tLine, catalogue: Catalogue) -> Fit:
     if line_of(image.l4t, catalogue) != line:
         return Fit(f"it is made for L4T {image.l4t}, and this Jetson has {target.l4t}")
+    if image.integrated and not image.cuda:
+        return Fit(doubts=(UNKNOWN_CUDA,))
     # What a version has in it can differ between Jetsons and servers; a tag that says it, and -igpu, are about Jetsons.
     cuda, here = numbers(image.cuda)[:2], numbers(line.cuda)
     if not (image.cuda_in_tag or image.integrated) or cuda <= here:
@@ -184,5 +186,7 @@ def _gpu_doubts(image: KnownImage, target: Target, catalogue: Catalogue) -> tupl
         if here and row.newest_major and cuda[0] > int(row.newest_major):
             dropped.append(f"CUDA {image.cuda} has no code for {here} GPUs; CUDA {row.newest_major} was the last")
         elif here and cuda < numbers(row.oldest):
-            older.append(f"CUDA {image.cuda} is older than {here} GPUs, which need {row.oldest}: slow, or not at all")
+            older.append(
+                f"CUDA {image.cuda} is older than {here} GPUs, whose first is {row.oldest}: slow, or not at all"
+            )
     return tuple(dropped), tuple(older)

@@ -69,7 +69,7 @@ def read_tag(name: str, tag: str, row: ImageRepository, catalogue: Catalogue, *,
     known = [
         release
         for release in catalogue.image_release
-        if row.names[0] in release.repositories and _covers(release, parts.version, integrated)
+        if row.names[0] in release.repositories and _covers(release, parts, integrated)
     ]
     cuda = parts.version if row.version_is_cuda else parts.cuda
     return KnownImage(
@@ -114,12 +114,11 @@ def _split(tag: str) -> _Parts:
     return parts
 
 
-def _covers(release: ImageRelease, version: str, integrated: bool) -> bool:
-    if release.integrated not in (None, integrated) or not numbers(version):
+def _covers(release: ImageRelease, parts: _Parts, integrated: bool) -> bool:
+    version = numbers(parts.version)
+    if release.integrated not in (None, integrated) or release.kind not in ("", *parts.words) or not version:
         return False
-    return numbers(release.first) <= numbers(version) and not (
-        release.fixed and numbers(version) >= numbers(release.fixed)
-    )
+    return numbers(release.first) <= version and not (release.fixed and version >= numbers(release.fixed))
 
 
 def images_of(family: ImageFamily, words: tuple[str, ...], catalogue: Catalogue) -> tuple[KnownImage, ...]:

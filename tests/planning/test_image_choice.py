@@ -86,6 +86,10 @@ def test_autotags_wrong_answers_are_refused_with_the_right_ones(l4t: str, wrong:
         ("deepstream", "35.5.0", "nvcr.io/nvidia/deepstream-l4t:6.3-samples"),
         ("deepstream-l4t", "36.4.4", "nvcr.io/nvidia/deepstream:7.1-samples-multiarch"),
         ("deepstream", "38.2.1", "nvcr.io/nvidia/deepstream:8.0-samples-multiarch"),
+        # deepstream_dockers: jetson/common r36.3, r38.4 and r39.2 in the Dockerfiles of 7.0, 9.0 and 9.1.
+        ("deepstream", "36.3.0", "nvcr.io/nvidia/deepstream:7.0-samples-multiarch"),
+        ("deepstream", "38.4.0", "nvcr.io/nvidia/deepstream:9.0-samples-multiarch"),
+        ("deepstream", "39.2.1", "nvcr.io/nvidia/deepstream:9.1-samples-multiarch"),
         # CUDA 12.6 is what L4T 36.4 has; later -igpu images bring newer ones.
         ("pytorch", "36.4.4", "nvcr.io/nvidia/pytorch:24.12-py3-igpu"),
         ("pytorch", "36.3.0", "nvcr.io/nvidia/pytorch:24.05-py3-igpu"),
@@ -128,6 +132,27 @@ def test_what_a_jetson_cannot_have_is_refused_with_the_nearest(wish: str, l4t: s
 def test_cuda_newer_than_l4ts_is_left_to_who_names_it_with_a_warning() -> None:
     found = chosen("dustynv/pytorch:2.7-r36.4.0-cu128-24.04", jetson("36.4.4"))
     assert found.warnings == ("it brings CUDA 12.8, newer than the 12.6 of L4T 36.4.4",)
+
+
+# -igpu: NVIDIA-AI-IOT/deepstream_dockers has 24.03 with CUDA 12.2 on L4T 36.3 and 24.08 with 12.6 on 36.4; Orins report
+# 12.9 in 25.06 and 25.08, and 26.02 has 25.06's TensorRT. Servers' images have 12.4, 12.6, 12.9, 13.0 and 13.1.
+@pytest.mark.parametrize(
+    ("image", "l4t", "warnings"),
+    [
+        ("pytorch:24.05-py3-igpu", "36.3.0", ()),
+        ("tritonserver:24.08-py3-igpu", "36.4.4", ()),
+        ("tritonserver:25.05-py3-igpu", "36.4.3", ("which CUDA it brings is not known here",)),
+        ("pytorch:25.06-py3-igpu", "36.4.7", ("it brings CUDA 12.9, newer than the 12.6 of L4T 36.4.7",)),
+        ("tensorrt:26.02-py3-igpu", "36.5.0", ("it brings CUDA 12.9, newer than the 12.6 of L4T 36.5.0",)),
+    ],
+)
+def test_cuda_of_igpu_images_is_not_that_of_servers(image: str, l4t: str, warnings: tuple[str, ...]) -> None:
+    assert chosen(f"nvcr.io/nvidia/{image}", jetson(l4t)).warnings == warnings
+
+
+def test_igpu_images_change_their_line_with_24_08() -> None:
+    found = refused("nvcr.io/nvidia/pytorch:24.08-py3-igpu", jetson("36.3.0"))
+    assert found.remedy == "take nvcr.io/nvidia/pytorch:24.05-py3-igpu, which runs here"
 
 
 def test_an_unknown_release_takes_the_nearest_of_its_line_and_says_so() -> None:
@@ -195,6 +220,36 @@ def test_within_a_major_version_an_older_driver_does_and_people_are_told() -> No
 def test_frameworks_cross_a_major_version_on_data_centre_gpus_only() -> None:
     found = chosen("nvcr.io/nvidia/tritonserver:25.08-py3", AMPERE, "535")
     assert "only data centre GPUs run it" in found.warnings[0]
+
+
+# triton-inference-server/server, docs/introduction/compatibility.md; Triton's, PyTorch's and vLLM's release notes.
+@pytest.mark.parametrize(
+    ("image", "cuda"),
+    [
+        ("tritonserver:23.07-py3", "12.1"),
+        ("tritonserver:23.10-py3", "12.2"),
+        ("tensorflow:23.12-tf2-py3", "12.3"),
+        ("tritonserver:24.03-py3", "12.4"),
+        ("pytorch:24.05-py3", "12.4"),
+        ("pytorch:24.07-py3", "12.5"),
+        ("tensorflow:24.11-tf2-py3", "12.6"),
+        ("pytorch:25.03-py3", "12.8"),
+        ("tensorrt:25.06-py3", "12.9"),
+        ("tritonserver:25.08-py3", "13.0"),
+        ("tritonserver:25.08-trtllm-python-py3", "12.9"),
+        ("tritonserver:25.04-trtllm-python-py3", "12.8"),
+        ("pytorch:25.12-py3", "13.1"),
+        ("vllm:26.05-py3", "13.2"),
+        ("pytorch:26.07-py3", "13.3"),
+        ("vllm:26.10-py3", "13.4"),
+        ("pytorch:27.01-py3", ""),  # nobody has said it yet
+    ],
+)
+def test_cuda_of_a_months_frameworks(image: str, cuda: str) -> None:
+    name, tag = f"nvcr.io/nvidia/{image}".split(":")
+    row = find_repository(name, CATALOGUE)
+    assert row
+    assert read_tag(name, tag, row, CATALOGUE).cuda == cuda
 
 
 def test_without_a_known_driver_the_need_is_said() -> None:
