@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from deploys.registry.credentials import Secret
-from deploys.registry.transport import is_loopback
+from deploys.registry.transport import is_loopback, is_plain
 
 _WORD = r"[\w!#$%&'*+.^`|~-]+"
 _PARAMETER = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
@@ -51,12 +51,13 @@ def token_address(challenge: Challenge, repository: str) -> str:
 
     A challenge may ask for more than pulling, as nvcr.io's does. What is no repository's scope is left as it is.
     """
+    realm = challenge.parameters.get("realm", "")
     try:
-        parts = urlsplit(challenge.parameters.get("realm", ""))
+        parts = urlsplit(realm)
     except ValueError:
         return ""
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
-    if not is_safe or not parts.hostname or "@" in parts.netloc:
+    if not is_safe or not is_plain(realm):
         return ""
     query = dict(parse_qsl(parts.query)) | {
         name: value for name, value in challenge.parameters.items() if name in ("service", "scope")

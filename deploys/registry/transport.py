@@ -24,6 +24,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 PORTS = {"https": ":443", "http": ":80"}
 MAX_WORDS = 200  # characters of a registry's own that are shown
+# Of anything else two parsers may have two opinions: urlsplit takes evil.test\\@nvcr.io for nvcr.io, urllib3 for evil.test.
+PLAIN_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
 
 
 class RegistryError(Exception):
@@ -103,7 +105,7 @@ class Transport:
                 is_same = origin_of(target) == origin_of(url)
             except ValueError:
                 break
-            if not target.startswith("https://") and not is_loopback(host_of(target)):
+            if not is_plain(target) or not may_follow(target, url):
                 break
             url, authorization = target, authorization if is_same else ""
         raise RegistryError(
@@ -135,6 +137,11 @@ class Transport:
             raise found from None
         except (HTTPError, ValueError) as error:  # requests lets some of urllib3's through: names with too long parts
             raise RegistryError(Trouble.BROKEN, f"{host}: {type(error).__name__}") from None
+
+
+def may_follow(target: str, url: str) -> bool:
+    """Whether a redirect is taken: over TLS. Only what is on this machine itself may send us to something else on it."""
+    return target.startswith("https://") or (is_loopback(host_of(target)) and is_loopback(host_of(url)))
 
 
 def _read_body(response: requests.Response, host: str) -> bytes:
@@ -192,6 +199,11 @@ def origin_of(url: str) -> str:
     """Scheme, name and port, with the scheme's own port left out."""
     scheme = urlsplit(url).scheme
     return f"{scheme}://{host_of(url).removesuffix(PORTS.get(scheme, ''))}"
+
+
+def is_plain(url: str) -> bool:
+    """Whether everybody reads the same host in this address: a name or an IP address, and a port."""
+    return PLAIN_HOST.fullmatch(urlsplit(url).netloc) is not None
 
 
 def is_loopback(host: str) -> bool:

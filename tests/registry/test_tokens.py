@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from deploys.planning.lookups import Found, Missing, Question, Trouble
+from deploys.registry import transport
 from deploys.registry.client import look_up
 from deploys.registry.credentials import Secret
 from deploys.registry.tokens import Challenge, is_trusted, parse_challenges, token_address
@@ -179,6 +180,14 @@ def test_a_realm_that_is_no_safe_address(realm: str) -> None:
     assert "pw" not in seen
 
 
+@pytest.mark.parametrize(
+    "realm", [r"https://evil.test\.nvcr.io/token", "https://evil.test%2f.nvcr.io/", "https://é.nvcr.io/"]
+)
+def test_a_realm_that_parsers_read_differently(realm: str) -> None:
+    """urlsplit sees a host of nvcr.io in the first; urllib3, which sends the password, sees evil.test."""
+    assert token_address(Challenge("bearer", {"realm": realm}), "a/b") == ""
+
+
 @pytest.mark.parametrize("answer", [b'{"token": ""}', b"{}", b'{"token": "a\\r\\nb"}', b"<html>", b'{"token": 5}'])
 def test_no_token(answer: bytes) -> None:
     def registry(request: Request) -> Response:
@@ -221,6 +230,26 @@ def test_a_host_that_we_were_sent_to_is_not_told_the_password() -> None:
         with serve(lambda _: away) as site:
             assert trouble(site, NGC)[0] is Trouble.UNAUTHORIZED
         assert {request.authorization for request in other.requests} == {""}
+
+
+def test_a_redirect_that_only_looks_like_the_same_host_is_not_followed(shelf: Shelf) -> None:
+    """urlsplit sees the registry in it, urllib3 the other one: it would be told the token."""
+    with serve(shelf) as other:
+
+        def redirecting(request: Request) -> Response:
+            away = f"http://{other.host}\\@{request.headers['Host']}{request.path}"
+            return Response(307, b"", {"Location": away}) if "/blobs/" in request.path else shelf(request)
+
+        with serve(guarded(redirecting, hub)) as site:
+            assert trouble(site)[0] is Trouble.BROKEN
+        assert not other.requests
+
+
+def test_a_registry_elsewhere_cannot_have_us_ask_this_machine() -> None:
+    here = "http://127.0.0.1:8080/"
+    assert not transport.may_follow(here, "https://nvcr.io/v2/")
+    assert transport.may_follow(here, "http://localhost:5000/v2/")
+    assert transport.may_follow("https://cdn.test/", "https://nvcr.io/v2/")
 
 
 @pytest.mark.parametrize(
