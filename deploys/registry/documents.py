@@ -5,6 +5,7 @@ Sources: OCI image-spec (image-index.md, manifest.md, config.md), OCI distributi
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
@@ -22,6 +23,9 @@ ACCEPT = ", ".join(
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+# These come before people: on a terminal control characters would act.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{0,64}$")]
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)  # OCI distribution-spec, "Pulling manifests"
 
 
 class _Document(BaseModel):
@@ -31,9 +35,9 @@ class _Document(BaseModel):
 class Platform(_Document):
     """What an image runs on, in Go's words."""
 
-    os: str
-    architecture: str
-    variant: str | None = None
+    os: Word
+    architecture: Word
+    variant: Word | None = None
 
     @property
     def go_architecture(self) -> str:

@@ -20,11 +20,11 @@ from pathlib import Path
 from deploys.planning.images import parse_reference
 from deploys.planning.lookups import Missing
 from deploys.registry.client import list_tags
+from deploys.registry.documents import TAG
 
 TABLE = Path(__file__).resolve().parents[1] / "catalogue/image_tags.toml"
 MANY = 1000  # tags; of more, only those that begin with a version are written
 _HEADER = "[[image_tags]]"
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)  # OCI distribution-spec, "Pulling manifests"
 _SIGNATURE = re.compile(r"sha256-[0-9a-f]{64}")  # cosign's, beside the image that they are for
 _VERSION = re.compile(r"[rv]?\d{1,4}(\.\d+)+([-_.].*)?")
 
@@ -49,7 +49,7 @@ def read_rows(text: str) -> list[dict[str, object]]:
 
 def choose_tags(answered: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     """The tags to write, newest version first: no signatures, and of very many those of versions and those known."""
-    tags = {tag for tag in answered if _TAG.fullmatch(tag) and not _SIGNATURE.match(tag)}
+    tags = {tag for tag in answered if TAG.fullmatch(tag) and not _SIGNATURE.match(tag)}
     if len(tags) > MANY:
         tags = {tag for tag in tags if _VERSION.fullmatch(tag) or tag in known}
     return tuple(sorted(tags, key=_natural, reverse=True))

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from deploys.planning.lookups import Rate, Trouble
 from deploys.registry.credentials import Secret
-from deploys.registry.documents import ACCEPT, Document, Errors, TagList, TokenAnswer, read
+from deploys.registry.documents import ACCEPT, TAG, Document, Errors, TagList, TokenAnswer, read
 from deploys.registry.tokens import Challenge, basic, is_trusted, parse_challenges, token_address
 from deploys.registry.transport import RegistryError, Reply, Transport, clean, host_of, origin_of
 
@@ -69,7 +69,7 @@ class Registry:
                 raise RegistryError(Trouble.NO_REPOSITORY, self._refusal(reply, repository).seen)
             if reply.status != 200:
                 raise self._refusal(reply, repository)
-            found += self._parsed(TagList, reply.body).tags or ()
+            found += filter(TAG.fullmatch, self._parsed(TagList, reply.body).tags or ())
             link = re.search(r'<([^>]*)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
             if not link:
                 return tuple(found)

@@ -164,6 +164,21 @@ def test_a_wrong_tag_gets_the_close_ones(shelf: Shelf, wrong: str, close: tuple[
     assert "manifest unknown" in answer.seen
 
 
+def test_tags_that_would_act_on_a_terminal_are_none(shelf: Shelf) -> None:
+    shelf.add_image("x", "arm64", "1.2\x1b]0;owned\x07", "1.3\nall is well", "1.4")
+    with serve(shelf) as site:
+        assert list_tags(f"{site.host}/x") == ("1.4",)
+        assert missing(site, "x:1").close == ("1.4",)
+
+
+def test_a_platform_that_would_act_on_a_terminal_is_none(shelf: Shelf) -> None:
+    shelf.add_image("x", "arm64\x1b[2J", "1")
+    with serve(shelf) as site:
+        answer = missing(site, "x:1")
+    assert answer.trouble is Trouble.BROKEN
+    assert answer.seen.isprintable()
+
+
 def test_a_wrong_repository_is_told_apart(shelf: Shelf) -> None:
     with serve(shelf) as site:
         answer = missing(site, "nvidia/l4t-jetpak:r36.4.0")
