@@ -13,6 +13,7 @@ from secrets import token_hex
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
+from pyinfra.connectors.util import CommandOutput
 
 from deploys.areas.access import Access, load_detached, run_now
 from deploys.areas.connection import reconnect
@@ -99,9 +100,9 @@ def ask(host: Host, command: StringCommand) -> tuple[bool, str]:
     while True:
         try:
             ok, output = run_now(host.connector, command)
-            if ok or output.output.strip():
+            if ok or not _is_cut_off(output):
                 return ok, output.stdout if ok else output.output
-            seen = "it ended without a word"
+            seen = f"it ended after {output.stdout!r}"
         except Exception as error:  # paramiko's, the socket's, a timeout: the connection is lost
             seen = repr(error)
         logger.debug("no answer from %s: %s", host.name, seen)
@@ -112,6 +113,11 @@ def ask(host: Host, command: StringCommand) -> tuple[bool, str]:
         left = deadline - time.monotonic()
         if left <= 0 or not reconnect(host, within=left):
             return False, ""
+
+
+def _is_cut_off(output: CommandOutput) -> bool:
+    """Whether a command that failed ended with its connection: nothing came, or a watch's answer without its end."""
+    return not output.output.strip() or output.stdout.startswith("working=")
 
 
 class _Watch:

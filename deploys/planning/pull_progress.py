@@ -16,7 +16,8 @@ from deploys.planning.records import Pull
 # before is "cursor up, clear the line, carriage return"; "cursor down" follows.
 CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LAYER = re.compile(r"(?P<digest>[0-9a-f]{12}): (?P<said>[A-Z][A-Za-z ]*[a-z])(?: +(?:\[.*?\] +)?(?P<sizes>[\d.].*))?")
-SIZES = re.compile(r"(?P<done>[\d.]+)(?P<done_unit>[kMGT]?B)/(?P<size>[\d.]+)(?P<unit>[kMGT]?B)")
+NUMBER = r"\d+(?:\.\d+)?"
+SIZES = re.compile(rf"(?P<done>{NUMBER})(?P<done_unit>[kMGT]?B)/(?P<size>{NUMBER})(?P<unit>[kMGT]?B)")
 # github.com/docker/go-units, HumanSize: powers of 1000.
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 ARRIVED = ("Verifying Checksum", "Download complete", "Extracting", "Pull complete", "Already exists")
@@ -74,13 +75,14 @@ def read_watched(text: str) -> Watched | None:
 
 def _read_state(text: str) -> PullState:
     head, _, log = text.partition("\n\n")
-    said = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
+    # Not splitlines: what a registry says may have other ends of lines in it, and would say a state of its own.
+    said = dict(line.split("=", 1) for line in head.split("\n") if "=" in line)
     return PullState(
         Stage(said.get("state", "waiting")),
         token=said.get("token", ""),
         attempt=int(said.get("attempt", "1")),
         kind=said.get("kind", ""),
-        seen=said.get("seen", "").strip(),
+        seen="".join(letter if letter.isprintable() else " " for letter in said.get("seen", "")).strip(),
         seconds=int(said.get("seconds", "0")),
         architecture=said.get("architecture", ""),
         server=said.get("server", ""),

@@ -24,7 +24,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 PORTS = {"https": ":443", "http": ":80"}
 MAX_WORDS = 200  # characters of a registry's own that are shown
-# Of anything else two parsers may have two opinions: urlsplit takes evil.test\\@nvcr.io for nvcr.io, urllib3 for evil.test.
+# Of anything else two parsers may have two opinions: urlsplit takes evil.test\@nvcr.io for nvcr.io, urllib3 does not.
 PLAIN_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
 
 
@@ -140,7 +140,7 @@ class Transport:
 
 
 def may_follow(target: str, url: str) -> bool:
-    """Whether a redirect is taken: over TLS. Only what is on this machine itself may send us to something else on it."""
+    """Whether a redirect is taken: over TLS. Only what is on this machine may send us to something else on it."""
     return target.startswith("https://") or (is_loopback(host_of(target)) and is_loopback(host_of(url)))
 
 

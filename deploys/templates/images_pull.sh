@@ -11,15 +11,33 @@ tell() {
   printf '%s\n' "token=$token" "$@" >"$here/state.new" && mv -f "$here/state.new" "$here/state"
 }
 
+# guard PID: ends a pull on a terminal that has said nothing for an hour. Docker waits for ever where a connection stays
+# open and nothing comes, and with it a fleet that waits for its first host.
+guard() {
+  while sleep 30 && kill -0 "$1" 2>/dev/null; do
+    [ -n "$(find "$here/log" -mmin +60 2>/dev/null)" ] || continue
+    echo "timeout: Docker told of nothing new for an hour" >"$here/stalled"
+    kill "$1"
+    return
+  done
+}
+
 # pull: one attempt; leaves Docker's complaints in $here/error. Docker counts bytes on a terminal only.
 pull() {
-  rm -f "$here/status"
+  rm -f "$here/status" "$here/stalled"
   if command -v script >/dev/null 2>&1; then
     # A pipe that is open for writing, too, never ends and never gives anything: nothing is typed on that terminal.
     [ -p "$folder/silence" ] || mkfifo "$folder/silence"
     # shellcheck disable=SC2016
     SHELL=/bin/sh script -q -f -c 'docker pull "$source" 2>"$here/error"; echo $? >"$here/status"' "$here/log" \
-      <>"$folder/silence" >/dev/null 2>&1
+      <>"$folder/silence" >/dev/null 2>&1 &
+    terminal=$!
+    # Without the locks: what it sleeps in outlives it.
+    guard "$terminal" 8>&- 9>&- &
+    guard=$!
+    wait "$terminal"
+    kill "$guard" 2>/dev/null
+    if [ -e "$here/stalled" ]; then mv -f "$here/stalled" "$here/error" && return 1; fi
   fi
   if [ ! -e "$here/status" ]; then
     docker pull "$source" >"$here/log" 2>"$here/error" </dev/null
@@ -83,19 +101,20 @@ fetch() {
 
 # settle: checks what is here, and gives it its tag.
 settle() {
-  found=$(docker image inspect --format '{{.Architecture}}{{range .RepoDigests}} {{.}}{{end}}' "$source" 2>"$here/error") ||
+  found=$(timeout 300 docker image inspect --format '{{.Architecture}}{{range .RepoDigests}} {{.}}{{end}}' "$source" 2>"$here/error") ||
     { tell state=failed kind=unknown "seen=$(short "$here/error")" && return 1; }
   case "$source|$found " in
     *@*'|'*"@${source##*@} "*) ;;
     *@*'|'*) tell state=failed kind=digest "seen=it goes by ${found#* }" && return 1 ;;
   esac
-  architecture=${found%% *}
-  server=$(docker version --format '{{.Server.Arch}}' 2>/dev/null)
+  # An image can call it anything: a line of its own would be one of our state.
+  architecture=$(printf '%s' "${found%% *}" | tr -cd 'A-Za-z0-9_.-')
+  server=$(timeout 60 docker version --format '{{.Server.Arch}}' 2>/dev/null)
   # shellcheck disable=SC2086
   if ! among "$architecture" "${server:-$architecture}" $architectures; then
     tell state=failed kind=architecture "seen=it is for $architecture, and this host's Docker for $server" && return 1
   fi
-  if [ -n "$tag" ] && ! docker tag "$source" "$tag" 2>"$here/error"; then
+  if [ -n "$tag" ] && ! timeout 300 docker tag "$source" "$tag" 2>"$here/error"; then
     tell state=failed kind=unknown "seen=docker tag: $(short "$here/error")" && return 1
   fi
   tell state=pulled "architecture=$architecture" "server=$server"
@@ -128,7 +147,7 @@ work() {
   while [ $# -ge 5 ]; do
     choose "$@"
     shift 5
-    if docker image inspect "$source" >/dev/null 2>&1 || fetch; then settle; fi
+    if timeout 300 docker image inspect "$source" >/dev/null 2>&1 || fetch; then settle; fi
   done
 }
 
@@ -145,14 +164,16 @@ start() {
   mkdir -p "$folder" && chmod 0700 "$folder" || exit 1
   # It has begun already: the answer to the first start was lost with the connection.
   [ ! -e "$folder/worker.$token" ] || exit 0
-  find "$folder" -maxdepth 1 \( -name 'pull.*' -o -name 'worker.*' \) -mtime +7 -exec rm -rf {} +
   need_docker images
-  cp "$RUN/script" "$folder/script"
+  # In one step: a watch may be reading it.
+  cp "$RUN/script" "$folder/script.$token" && mv -f "$folder/script.$token" "$folder/script" || exit 1
   # In a variable, and written when its turn comes: one start's file is never in another's way.
   config=$(cat "$RUN/input")
   exec 8>"$folder/worker.$token" 9>"$folder/lock"
   flock -n 8
   if flock -n 9; then
+    # Only where nobody is at work: a clock that was set makes everything old.
+    find "$folder" -maxdepth 1 \( -name 'pull.*' -o -name 'worker.*' -o -name 'script.*' \) -mtime +7 -exec rm -rf {} +
     open_states "$@"
     begin=work
   else

@@ -79,6 +79,7 @@ class Connection:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.lost: list[bool] = []
+        self.cut: list[CommandOutput] = []  # what is left of a watch's answers when the connection ends within them
         self.on_command: Callable[[], None] = lambda: None
         self.commands: list[str] = []
         self.connects = 0
@@ -99,6 +100,8 @@ class Connection:
         lost = self.lost.pop(0) if self.lost else None
         if lost is True:
             raise EOFError
+        if self.cut and " watch " in text:
+            return False, self.cut.pop()
         stdin = "".join(f"{line}\n" for line in _stdin or ())
         done = self._place.run_text(self._place.moved(text), stdin=stdin)
         if lost is False:

@@ -2,10 +2,13 @@
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import which
 
 import pytest
+from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from deploys.areas import pulls
 from deploys.areas.access import Access, load_detached
@@ -236,6 +239,28 @@ def test_second_start_attaches_and_does_what_is_left(board: ImagesHost) -> None:
     assert board.pulls == [CUDA.source, TOOLS.source]
 
 
+def test_second_start_after_the_clock_was_set_leaves_the_first_ones_files(board: ImagesHost) -> None:
+    """A Jetson without a battery wakes up in 1970."""
+    go = blocked(board)
+    start(board, "first", CUDA)
+    wait_until((board.place.root / "begun").exists)
+    for path in board.place.path(FOLDER).iterdir():
+        os.utime(path, (0, 0))
+    start(board, "second", TOOLS)
+    go.touch()
+    wait_until(lambda: TOOLS.source in board.there)
+    assert board.pulls == [CUDA.source, TOOLS.source]
+    assert "nvidia/cuda:12" in board.there
+    wait_for_end(board)
+
+
+def test_watchs_answer_that_was_cut_off_is_asked_for_again(board: ImagesHost) -> None:
+    board.connector.cut = [CommandOutput([OutputLine("stdout", "working=yes"), OutputLine("stdout", "0123 dG9")])]
+    assert pull(board, CUDA)
+    assert not board.connector.cut
+    assert board.connector.connects == 1
+
+
 def test_start_whose_answer_was_lost_is_asked_again_and_is_one_start(board: ImagesHost) -> None:
     board.connector.lost = [False]
     assert pull(board, CUDA)
@@ -290,3 +315,14 @@ def test_on_a_terminal_bytes_are_counted(board: ImagesHost) -> None:
 def test_terminal_that_cannot_be_had_is_done_without(board: ImagesHost) -> None:
     board.place.stand_in("script", "echo 'openpty failed' >&2; exit 1")
     assert pull(board, CUDA)
+
+
+@pytest.mark.skipif(not which("script"), reason="util-linux' script is not here")
+def test_pull_that_says_nothing_for_an_hour_is_begun_anew(board: ImagesHost) -> None:
+    """On a real terminal: what is killed is the real `script`, and the Docker on it must go, too."""
+    (board.place.bin / "script").symlink_to(which("script") or "script")
+    hangs = f"{which('touch')} -d '2 hours ago' $here{FOLDER}/pull.*/log\nexec {board.place.tools}/sleep 600"
+    board.pull_does(f"[ -e $here/again ] || {{ : >$here/again; {hangs}; }}\n{PULLED}")
+    assert pull(board, CUDA)
+    assert len(board.pulls) == 2
+    wait_for_end(board)

@@ -47,6 +47,7 @@ PULL = Pull("x:1", "x:1", layers=((f"sha256:{LAYER}{'0' * 52}", 1_130_017), (f"s
         (f"{LAYER}: Downloading  2.1GB/5.9GB", {LAYER: LayerProgress(False, 2_100_000_000, 5_900_000_000)}),
         (f"{LAYER}: Retrying in 5 seconds", {LAYER: LayerProgress(False)}),
         (f"{LAYER}: Waiting", {LAYER: LayerProgress(False)}),
+        (f"{LAYER}: Downloading  1.2.3MB/4MB", {LAYER: LayerProgress(False)}),
         ("oading  12.29kB/1.13MB\r", {}),
         ("", {}),
     ],
@@ -101,6 +102,16 @@ def test_hosts_answer_is_read() -> None:
     )
     assert found.pulls["key1"] == PullState(Stage.PULLED, "b", architecture="arm64", server="amd64")
     assert found.pulls["key2"] == PullState()
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x1d", "\x85", "\u2028"])
+def test_a_registrys_words_are_no_state_of_the_pull(end: str) -> None:
+    """str.splitlines ends lines at all of these."""
+    state = f"token=t\nstate=failed\nkind=denied\nseen=denied{end}state=pulled{end}\x1b[2J\n\n"
+    watched = read_watched(f"working=no\nkey {base64.b64encode(state.encode()).decode()}\nend")
+    assert watched
+    pull = watched.pulls["key"]
+    assert (pull.stage, pull.seen) == (Stage.FAILED, "denied state=pulled  [2J")
 
 
 @pytest.mark.parametrize(
