@@ -208,12 +208,12 @@ def _settle_host(one: HostPulls, images: tuple[Judged, ...]) -> Settled:
     """What the images are and what the host's disk says to them."""
     wrong = [image.objection for image in images if image.objection]
     if wrong:
-        return Settled(one.name, replace(one.plan, refusal=_refuse_images(wrong, len(images))), images)
+        return Settled(one.name, ImagesPlan(refusal=_refuse_images(wrong, len(images))), images)
     need = sum((image.need for image in images), NOTHING)
     shortage = _find_shortage(one.host.docker, images, need)
     if shortage:
         verdict, refusal = shortage
-        return Settled(one.name, replace(one.plan, refusal=refusal), _with_verdict(images, verdict))
+        return Settled(one.name, ImagesPlan(refusal=refusal), _with_verdict(images, verdict))
     notes = [image.note for image in images if image.note]
     if need.total and one.host.docker.images_free is None:
         notes.append(Note(f"{format_size(need.total)} go to the disk", "how much is free there is not known"))
@@ -277,7 +277,7 @@ def _settle_rates(one: Settled, over: Mapping[str, Rate], pulls: Mapping[str, in
         name = image.pull.registry if image.pull and not image.pull.cached else ""
         verdict = f"{pulls[name]} pulls, {over[name].remaining} left" if name in hit else image.row.verdict
         images += _with_verdict((image,), verdict)
-    return replace(one, plan=replace(one.plan, refusal=refusal), images=tuple(images))
+    return replace(one, plan=ImagesPlan(refusal=refusal), images=tuple(images))
 
 
 def _describe_limit(rate: Rate, pulls: int, one: Settled) -> str:

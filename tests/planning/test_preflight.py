@@ -76,8 +76,9 @@ def settle_one(one: HostPulls, images: dict[str, Found | Missing]) -> tuple[Imag
 
 
 def refusal_of(plan: ImagesPlan) -> Refusal:
-    """The plan's refusal, which must be there."""
+    """The plan's refusal, which must be there, and nothing to do with it."""
     assert plan.refusal
+    assert plan == ImagesPlan(refusal=plan.refusal)
     assert plan.refusal.area is Area.IMAGES
     return plan.refusal
 
