@@ -245,14 +245,20 @@ class Settings(BaseModel):
         default=None, description="File of yours, readable by you alone (0600), that holds the sudo password."
     )
 
-    @field_validator("images_mirrors")
+    @field_validator("images_mirrors", "images_credentials")
     @classmethod
-    def _are_mirrors(cls, value: dict[str, str]) -> dict[str, str]:
-        for registry, address in value.items():
+    def _name_registries(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for registry in value:
             if registry in ("index.docker.io", "registry-1.docker.io"):
                 raise ValueError("Docker Hub's name in references is docker.io")
             if not re.fullmatch(r"[a-z0-9.-]+\.[a-z0-9-]+(:\d+)?|[a-z0-9.-]+:\d+|localhost", registry):
                 raise ValueError("registries are named as in references: docker.io, nvcr.io, registry.lab:5000")
+        return value
+
+    @field_validator("images_mirrors")
+    @classmethod
+    def _are_mirrors(cls, value: dict[str, str]) -> dict[str, str]:
+        for address in value.values():
             if "@" in address:
                 raise ValueError("an address has no user in it; images_credentials says who we are at a mirror")
             if not address.startswith("https://"):
@@ -321,6 +327,6 @@ def _invalid_value(known: Mapping[str, object], detail: Mapping[str, object]) ->
     location = detail["loc"]
     name = str(location[0]) if isinstance(location, tuple) and location else "?"
     # Somebody may have written the password itself where its place belongs, and addresses may have one in them.
-    is_secret = name.startswith("sudo_password") or "proxy" in name
+    is_secret = name.startswith("sudo_password") or "proxy" in name or name.endswith(("_credentials", "_clients"))
     shown = "" if is_secret else f"; it is {redacted(known.get(name))!r}"
     return Problem(name, f"{detail['msg']}{shown}")

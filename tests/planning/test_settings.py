@@ -132,6 +132,12 @@ def test_other_inventory_data_is_left_to_its_owner(name: str) -> None:
     assert settings({name: object()}) == Settings()
 
 
+@pytest.mark.parametrize("name", ["https://nvcr.io", "nvcr.io/nvidia", "index.docker.io", "NVCR.io"])
+def test_credentials_that_no_image_would_use_are_refused(name: str) -> None:
+    given = {name: {"username": "lab", "password_env": "PASSWORD"}}
+    assert "references" in problems({"images_credentials": given})["images_credentials"]
+
+
 def test_a_mirror_without_tls_is_refused_with_the_reason() -> None:
     assert "without TLS anybody" in problems({"images_mirrors": {"nvcr.io": "http://cache.lab:5001"}})["images_mirrors"]
 
@@ -140,6 +146,11 @@ def test_a_mirror_without_tls_is_refused_with_the_reason() -> None:
     ("name", "value"),
     [
         ("images_mirrors", {"nvcr.io": "https://lab:geheim@cache.lab"}),
+        ("images_credentials", {"nvcr.io": "geheim"}),
+        ("images_credentials", {"nvcr.io": ["lab", "geheim"]}),
+        ("images_credentials", {"nvcr.io": {"username": "lab", "password": "geheim"}}),
+        ("registry_cache_credentials", "geheim"),
+        ("registry_cache_clients", {"nvcr.io": "geheim"}),
         ("docker_http_proxy", ["http://user:geheim@proxy.lab"]),
         ("docker_registry_mirrors", ["https://user:geheim@mirror.lab", 5]),
         ("docker_daemon_json", '{"proxies": {"http-proxy": "http://user:geheim@proxy.lab"}}'),
