@@ -55,6 +55,9 @@ def read_archive(path: Path) -> Archive | Problem:
         return _describe(path, members)
     except _BadArchiveError as error:
         return Problem(SETTING, f"{path} is no archive of docker save: {error}")
+    except (AttributeError, KeyError, TypeError) as error:
+        seen = f"a document in it is not as Docker or OCI say ({error!r})"
+        return Problem(SETTING, f"{path} is no archive of docker save: {seen}")
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         return Problem(SETTING, f"{path} is damaged or cut off ({error}); make it anew with docker save -o")
     except OSError as error:  # gzip's are, too
@@ -102,10 +105,13 @@ def _describe(path: Path, members: Mapping[str, _Member]) -> Archive:
     if not images:
         raise _BadArchiveError("there is no image in it")
     layers = {layer for image in images for layer in image.layers}
+    names = _unique(name for image in images for name in image.names)
+    if not names:
+        raise _BadArchiveError("no image in it has a name; make it by names: docker save -o FILE NAME:TAG")
     return Archive(
         path=str(path.resolve()),
         size=path.stat().st_size,
-        names=_unique(name for image in images for name in image.names),
+        names=names,
         ids=_unique(image.id for image in images),
         architectures=_unique(image.architecture for image in images),
         unpacked=sum(members[layer].unpacked for layer in layers),
@@ -117,10 +123,8 @@ def _unique(words: Iterator[str]) -> tuple[str, ...]:
 
 
 def _docker_image(entry: Any, members: Mapping[str, _Member]) -> _Image:
-    try:
-        return _image(tuple(entry["RepoTags"] or ()), entry["Config"], tuple(entry["Layers"] or ()), members)
-    except (KeyError, TypeError) as error:
-        raise _BadArchiveError(f"its manifest.json is not as Docker writes it ({error!r})") from error
+    names = tuple(map(_as_docker_lists, entry["RepoTags"] or ()))  # podman save has docker.io/library/ before them
+    return _image(names, entry["Config"], tuple(entry["Layers"] or ()), members)
 
 
 def _oci_images(index: Any, members: Mapping[str, _Member], names: tuple[str, ...]) -> Iterator[_Image]:
@@ -135,10 +139,7 @@ def _oci_images(index: Any, members: Mapping[str, _Member], names: tuple[str, ..
         if "manifests" in manifest:
             yield from _oci_images(manifest, members, own)
         else:
-            try:
-                yield _image(own, _blob(manifest["config"]), tuple(map(_blob, manifest["layers"])), members)
-            except KeyError as error:
-                raise _BadArchiveError(f"a manifest in it is not as OCI says ({error!r})") from error
+            yield _image(own, _blob(manifest["config"]), tuple(map(_blob, manifest["layers"])), members)
 
 
 def _blob(descriptor: Any) -> str:

@@ -108,8 +108,7 @@ def has_archive(archive: Archive, docker: Docker) -> bool:
     containerd's store names images by their manifests, which an archive need not have: there the name is all there is.
     """
     known = {name: image.id for image in docker.images or () for name in image.names}
-    pairs = zip(archive.names, archive.ids, strict=True)
-    return all(name in known and (docker.containerd_store or known[name] == identity) for name, identity in pairs)
+    return all(name in known and (docker.containerd_store or known[name] in archive.ids) for name in archive.names)
 
 
 def _after_loading(load: tuple[Archive, ...], host: Host) -> Host:

@@ -244,7 +244,7 @@ class Archive:
     path: str  # absolute, on the controller
     size: int  # bytes
     names: tuple[str, ...]  # as Docker lists them: nvidia/cuda:12.6.3-base-ubuntu24.04
-    ids: tuple[str, ...]  # of the images of those names: digests of their configurations, sha256:…
+    ids: tuple[str, ...]  # of its images, which may have several names: digests of their configurations, sha256:…
     architectures: tuple[str, ...]  # amd64, arm64
     unpacked: int  # bytes of its layers
 

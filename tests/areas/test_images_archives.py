@@ -113,6 +113,23 @@ def test_what_an_archive_brings(tmp_path: Path, files: Mapping[str, object], nam
     )
 
 
+def renamed(names: object) -> dict[str, object]:
+    """The first archive with other names in it."""
+    return {**LEGACY, "manifest.json": [{**MANIFESTS[0], "RepoTags": names}]}
+
+
+def test_names_of_podman_are_those_that_docker_lists_afterwards(tmp_path: Path) -> None:
+    found = read_archive(write(tmp_path / "x.tar", renamed(["docker.io/library/python:3", "localhost/lab:latest"])))
+    assert isinstance(found, Archive)
+    assert found.names == ("python:3", "localhost/lab:latest")
+
+
+def test_an_archive_whose_images_have_no_names_is_refused(tmp_path: Path) -> None:
+    found = read_archive(write(tmp_path / "x.tar", renamed(None)))
+    assert isinstance(found, Problem)
+    assert "docker save -o FILE NAME:TAG" in found.reason
+
+
 def test_layer_of_two_images_is_linked_and_counted_once(tmp_path: Path) -> None:
     second = [{"Config": f"{digest(CONFIG_TEXT)}.json", "RepoTags": None, "Layers": ["ccc/layer.tar"]}]
     files = {**LEGACY, "manifest.json": [*MANIFESTS, *second]}
@@ -133,13 +150,14 @@ def without(files: Mapping[str, object], *names: str) -> dict[str, object]:
         ({"manifest.json": []}, "no image in it"),
         ({"manifest.json": {"schemaVersion": 2}}, "makes no sense"),
         ({"manifest.json": b"{not json"}, "makes no sense"),
-        ({"manifest.json": [{"RepoTags": ["x:1"]}]}, "not as Docker writes it"),
-        ({"manifest.json": ["x"]}, "not as Docker writes it"),
+        ({"manifest.json": [{"RepoTags": ["x:1"]}]}, "not as Docker or OCI say"),
+        ({"manifest.json": ["x"]}, "not as Docker or OCI say"),
         (without(LEGACY, "bbb/layer.tar"), "a layer is missing: bbb/layer.tar"),
         (without(LEGACY, f"{digest(CONFIG_TEXT)}.json"), "is missing"),
         ({"index.json": {"manifests": [ABSENT]}}, "no image in it"),
         (without(INDEX_ONLY, f"blobs/sha256/{digest(PACKED)}"), "a layer is missing"),
-        ({"index.json": {"manifests": [descriptor(b"{}")]}, **blobs(b"{}")}, "not as OCI says"),
+        ({"index.json": {"manifests": ["x"]}}, "not as Docker or OCI say"),
+        ({"index.json": {"manifests": [descriptor(b"{}")]}, **blobs(b"{}")}, "not as Docker or OCI say"),
     ],
 )
 def test_bad_archive_is_a_problem_of_the_setting(tmp_path: Path, files: Mapping[str, object], said: str) -> None:

@@ -101,6 +101,12 @@ def test_an_archive_is_there_by_identity_where_the_store_names_images_by_it(
     assert has_archive(ARCHIVE, replace(host.docker, containerd_store=in_containerd)) is there
 
 
+def test_an_image_of_two_names_is_one_of_an_archive() -> None:
+    two = replace(ARCHIVE, names=("lab/tools:1", "lab/tools:latest"))
+    assert not has_archive(two, having(Image("sha256:11", ("lab/tools:1",))).docker)
+    assert has_archive(two, having(Image("sha256:11", two.names)).docker)
+
+
 OLD = Image("sha256:0123456789abcdef", ("lab/a:0", f"lab/a@{DIGEST}"))
 
 
