@@ -144,9 +144,10 @@ class Container:
 
     id: str
     name: str
-    image: str
+    image: str  # as it was named when the container was made; the name can be another image's now
     runtime: str | None
     running: bool = True
+    image_id: str = ""
 
 
 @dataclass(frozen=True)

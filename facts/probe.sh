@@ -402,7 +402,7 @@ docker_state() {
     layers
     if containers=$(limited docker ps -aq --no-trunc); then
         say listed containers
-        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}}'
+        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.Image}}'
         # shellcheck disable=SC2086
         [ -z "$containers" ] || limited docker inspect --type container --format "$about" $containers | each container
     fi

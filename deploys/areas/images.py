@@ -52,7 +52,7 @@ def provide_images(state: State, host: Host, plan: ImagesPlan, access: Access, s
     for pull in plan.pull:
         if _is_shared(pull):
             good.append(_pull_in_turn(host, access, pull, plan.wave, secrets))
-    if plan.prune:
+    if plan.prune and all(good):  # what is to take the place of the old ones is there
         good.append(_run(host, access.command(load_detached("images_prune"), "images-prune", *plan.prune)))
     return all(good)
 

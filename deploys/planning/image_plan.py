@@ -16,6 +16,7 @@ from deploys.planning.records import (
     MirrorsPlan,
     Note,
     ProofPlan,
+    Pull,
     Refusal,
 )
 from deploys.planning.settings import Settings
@@ -42,17 +43,21 @@ def plan_images(
     mirrors: MirrorsPlan,
 ) -> ImagesPlan:
     """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet."""
-    version = driver.branch if driver.packages else host.driver.loaded_version
+    version = _driver_afterwards(driver, host)
     answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
     refused = [answer for answer in answers if isinstance(answer, Refusal)]
     if refused:
         return ImagesPlan(refusal=_join(refused))
     choices = [answer for answer in answers if isinstance(answer, Choice)]
     chosen = [choice.reference for choice in choices]
-    wanted = tuple(dict.fromkeys((*chosen, *([proof.image] if proof.image else []))))
+    wanted = _each_once((*chosen, *([proof.image] if proof.image else [])))
     load, not_for_us = _archives_to_load(files.archives, host)
     missing = [reference for reference in wanted if not is_present(reference, _after_loading(load, host))]
-    prune, kept = _names_to_prune(wanted, files.archives, host.docker) if settings.images_prune else ((), ())
+    pull = tuple(make_pull(reference, mirrors) for reference in missing)
+    # This run need not come to the proof, but a later one does.
+    proofs = settings.gpu_proof_image or catalogue.proof.image
+    keep = (*wanted, *(name for archive in files.archives for name in archive.names), proofs)
+    prune, kept = _names_to_prune(wanted, keep, pull, mirrors, host.docker) if settings.images_prune else ((), ())
     there = sum(is_present(reference, host) for reference in wanted)
     notes = (
         *(note for choice in choices for note in _describe(choice, is_missing=choice.reference in missing)),
@@ -66,8 +71,28 @@ def plan_images(
         *(Note(f"removes {name}", "images_prune is set, and nothing wishes for it") for name in prune),
         *(Note(f"keeps {name}", "a container uses it") for name in kept),
     )
-    pull = tuple(make_pull(reference, mirrors) for reference in missing)
     return ImagesPlan(pull=pull, load=load, prune=prune, wanted=wanted, wave=settings.images_wave, notes=notes)
+
+
+def _driver_afterwards(driver: DriverPlan, host: Host) -> str | None:
+    """Version or branch of the driver that the host has in the end, were it after a reboot that this run does not do.
+
+    The next run finds the same, and chooses no other images.
+    """
+    if driver.absent:
+        return None
+    if driver.packages:
+        return driver.branch
+    return host.driver.disk_version or host.driver.next_boot_version or host.driver.loaded_version
+
+
+def _each_once(references: tuple[str, ...]) -> tuple[str, ...]:
+    """The references without those that only write an earlier one in another way: python, docker.io/library/python."""
+    found: dict[tuple[str, str | None], str] = {}
+    for text in references:
+        parsed = parse_reference(text)
+        found.setdefault((parsed.pinned, parsed.digest and parsed.tag), text)
+    return tuple(found.values())
 
 
 def _join(refusals: list[Refusal]) -> Refusal:
@@ -118,21 +143,32 @@ def _after_loading(load: tuple[Archive, ...], host: Host) -> Host:
 
 
 def _names_to_prune(
-    wanted: tuple[str, ...], archives: tuple[Archive, ...], docker: Docker
+    wanted: tuple[str, ...], keep: tuple[str, ...], pull: tuple[Pull, ...], mirrors: MirrorsPlan, docker: Docker
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of other images of the same repositories: those that may go, and those that a container uses."""
-    references = [parse_reference(text) for text in wanted]
-    repositories = {reference.name for reference in references}
-    keep = {name for archive in archives for name in archive.names}
-    keep |= {reference.pinned for reference in references}
-    keep |= {f"{reference.name}:{reference.tag}" for reference in references if reference.tag}
-    in_use = {container.image for container in docker.containers or ()}
+    """Names of other images of the wanted ones' repositories: those that may go, and those that a container uses."""
+    repositories = _repositories(wanted, mirrors)
+    # A tag that is given to what is pulled is no name of the old image any more.
+    moved = {one.tag for one in pull if one.digest}
+    names_kept = {name for text in keep for name in _own_names(text)} - moved
+    in_use = {container.image_id for container in docker.containers or ()}
     prune: list[str] = []
     kept: list[str] = []
     for image in docker.images or ():
-        names = [name for name in image.names if parse_reference(name).name in repositories]
-        if keep.intersection(image.names):
-            continue
-        used = in_use & {image.id, image.id.removeprefix("sha256:")[:12], *image.names}
-        (kept if used else prune).extend(names)
+        if names_kept.isdisjoint(image.names):
+            names = [name for name in image.names if parse_reference(name).name in repositories and name not in moved]
+            (kept if image.id in in_use else prune).extend(names)
     return tuple(prune), tuple(kept)
+
+
+def _repositories(wanted: tuple[str, ...], mirrors: MirrorsPlan) -> set[str]:
+    """Those of the references, by their own names and by those that they are pulled by."""
+    prefixes = dict(mirrors.rewrites)
+    parsed = [parse_reference(text) for text in wanted]
+    at_mirrors = {f"{prefixes[one.registry]}/{one.repository}" for one in parsed if one.registry in prefixes}
+    return {one.name for one in parsed} | at_mirrors
+
+
+def _own_names(text: str) -> set[str]:
+    """The names that an image of this reference goes by."""
+    parsed = parse_reference(text)
+    return {parsed.pinned} | ({f"{parsed.name}:{parsed.tag}"} if parsed.tag else set())

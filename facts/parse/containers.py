@@ -127,8 +127,8 @@ def read_containers(answer: Answer) -> tuple[Container, ...] | None:
     # Not split(): a container that an old Docker made may have no runtime.
     rows = (value.split(" ") for value in answer.all("docker", "container"))
     return tuple(
-        Container(identity, name.lstrip("/"), image, runtime or None, running == "true")
-        for identity, name, runtime, image, running in (row for row in rows if len(row) == 5)
+        Container(identity, name.lstrip("/"), image, runtime or None, running == "true", image_id)
+        for identity, name, runtime, image, running, image_id in (row for row in rows if len(row) == 6)
     )
 
 

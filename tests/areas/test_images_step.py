@@ -104,6 +104,13 @@ def test_unwanted_images_go_after_the_pulls_unless_a_container_uses_them(board: 
     assert "kept used:1: conflict: container 7 is using it" in board.text
 
 
+def test_nothing_is_removed_where_what_takes_its_place_did_not_come(board: ImagesHost) -> None:
+    (board.place.root / "there").write_text("old:1\n")
+    board.pull_does("echo denied >&2; exit 1")
+    assert not provide(board, ImagesPlan(pull=(A,), prune=("old:1",)))
+    assert board.there == ["old:1"]
+
+
 def test_image_that_cannot_be_removed_fails_the_host(board: ImagesHost) -> None:
     (board.place.root / "there").write_text("old:1\n")
     (board.place.root / "rm").write_text("echo 'Error: permission' >&2; exit 1")

@@ -78,12 +78,12 @@ def test_cdi_is_on_where_the_daemon_has_folders_for_it(folders: list[str] | None
 def test_stopped_containers_and_those_without_a_runtime_are_listed() -> None:
     docker = host_of(
         "docker.listed=containers",
-        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true",
-        "docker.container=bb /old  debian:9 false",
+        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true sha256:11",
+        "docker.container=bb /old  debian:9 false sha256:22",
         "docker.container=half a row",
     ).docker
-    train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", running=True)
-    assert docker.containers == (train, Container("bb", "old", "debian:9", None, running=False))
+    train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", image_id="sha256:11")
+    assert docker.containers == (train, Container("bb", "old", "debian:9", None, False, "sha256:22"))
     assert docker.running_containers == (train,)
 
 

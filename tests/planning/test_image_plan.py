@@ -10,9 +10,10 @@ from deploys.planning.catalogue import load_catalogue
 from deploys.planning.image_plan import LocalFiles, has_archive, plan_images
 from deploys.planning.records import Archive, DriverPlan, ImagesPlan, MirrorsPlan, ProofPlan
 from deploys.planning.settings import Settings
-from facts.model import Container, Host, Image
+from facts.model import Container, Driver, Host, Image
 from tests.planning.hosts import DIGEST, READY
 
+NEW = "sha256:" + "cd" * 32
 ARCHIVE = Archive("/srv/tools.tar", 5_000, ("lab/tools:1",), ("sha256:11",), ("amd64",), 9_000)
 
 
@@ -22,7 +23,12 @@ def having(*images: Image, containers: tuple[Container, ...] = ()) -> Host:
 
 
 def plan(
-    host: Host, settings: Settings, *archives: Archive, proof: str = "", mirrors: MirrorsPlan | None = None
+    host: Host,
+    settings: Settings,
+    *archives: Archive,
+    proof: str = "",
+    mirrors: MirrorsPlan | None = None,
+    driver: DriverPlan | None = None,
 ) -> ImagesPlan:
     """Its images' plan."""
     return plan_images(
@@ -30,7 +36,7 @@ def plan(
         host,
         load_catalogue(),
         LocalFiles(archives=archives),
-        driver=DriverPlan(),
+        driver=driver or DriverPlan(),
         proof=ProofPlan(image=proof),
         mirrors=mirrors or MirrorsPlan(),
     )
@@ -107,6 +113,34 @@ def test_an_image_of_two_names_is_one_of_an_archive() -> None:
     assert has_archive(two, having(Image("sha256:11", two.names)).docker)
 
 
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        ("python", "python:latest", "docker.io/library/python"),
+        ("docker.io/nvidia/cuda:12.6.3-base-ubuntu24.04", "nvidia/cuda:12.6.3-base-ubuntu24.04"),
+        (f"lab/a:1@{DIGEST}", f"index.docker.io/lab/a:1@{DIGEST}"),
+    ],
+)
+def test_an_image_that_is_written_in_several_ways_is_pulled_once(wishes: tuple[str, ...]) -> None:
+    found = plan(having(), Settings(images=wishes))
+    assert len(found.pull) == 1
+    assert found.wanted == (pulled(found)[0],)
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [
+        Driver(None, None, "580.95.05", None, None, "580.95.05", (), False, False, False),
+        Driver("535.183.01", None, "580.95.05", None, None, "580.95.05", (), False, False, False),
+        Driver("535.183.01", None, None, None, "580.95.05", "580.95.05", (), False, False, False),
+    ],
+)
+def test_a_driver_that_waits_for_its_reboot_is_chosen_for_by_this_run_and_the_next(driver: Driver) -> None:
+    settings = Settings(images=("cuda",))
+    first = plan(having(), settings, driver=DriverPlan(branch="580", packages=("nvidia-driver",)))
+    assert first.wanted == plan(replace(having(), driver=driver), settings).wanted
+
+
 OLD = Image("sha256:0123456789abcdef", ("lab/a:0", f"lab/a@{DIGEST}"))
 
 
@@ -120,9 +154,31 @@ def test_other_images_of_the_same_repository_are_pruned_on_request() -> None:
     assert found.prune == OLD.names
 
 
-@pytest.mark.parametrize("named", ["lab/a:0", "sha256:0123456789abcdef", "0123456789ab"])
+def test_an_image_whose_tag_goes_to_what_is_pulled_is_pruned_in_the_same_run() -> None:
+    host, settings = having(OLD), Settings(images=(f"lab/a:0@{NEW}",), images_prune=True)
+    assert plan(host, settings).prune == (f"lab/a@{DIGEST}",)
+    untagged, pulled = replace(OLD, names=()), Image("sha256:2", ("lab/a:0", f"lab/a@{NEW}"))
+    assert plan(having(untagged, pulled), settings).prune == ()
+
+
+def test_an_old_image_from_a_cache_loses_that_name_too() -> None:
+    from_cache = Image("sha256:5", ("nvcr.io/lab/a:0", f"cache.lab:5001/lab/a@{DIGEST}"))
+    now = Image("sha256:6", ("nvcr.io/lab/a:1", f"cache.lab:5001/lab/a@{NEW}"))
+    mirrors = MirrorsPlan(rewrites=(("nvcr.io", "cache.lab:5001"),))
+    found = plan(having(from_cache, now), Settings(images=("nvcr.io/lab/a:1",), images_prune=True), mirrors=mirrors)
+    assert found.prune == from_cache.names
+
+
+def test_the_proofs_image_stays_where_this_run_does_not_come_to_the_proof() -> None:
+    proofs, old = Image("sha256:8", (f"lab/a@{DIGEST}",)), Image("sha256:9", ("lab/a:0",))
+    settings = Settings(images=("lab/a:1",), images_prune=True, gpu_proof_image=f"lab/a:cuda@{DIGEST}")
+    assert plan(having(proofs, old), settings).prune == ("lab/a:0",)
+
+
+# docker ps names what was asked for when the container was made: without its tag, or with one that has moved since.
+@pytest.mark.parametrize("named", ["lab/a", "lab/a:1", "docker.io/lab/a:0", "lab/a:0"])
 def test_an_image_that_a_container_uses_is_kept_and_told(named: str) -> None:
-    stopped = Container("c1", "old", named, None, running=False)
+    stopped = Container("c1", "old", named, None, running=False, image_id=OLD.id)
     found = plan(having(OLD, containers=(stopped,)), Settings(images=("lab/a:1",), images_prune=True))
     assert found.prune == ()
     assert "keeps lab/a:0" in [note.choice for note in found.notes]
