@@ -11,12 +11,11 @@ from string import ascii_lowercase, digits
 from deploys.planning.catalogue import Catalogue, ImageFamily
 from deploys.planning.image_fit import UNKNOWN_CUDA, Target, fit, target_of
 from deploys.planning.image_tags import KnownImage, find_repository, images_of, modelbox_images, read_tag
-from deploys.planning.images import Reference, parse_reference
+from deploys.planning.images import Reference, is_reference, parse_reference
 from deploys.planning.records import Area, Refusal
 from deploys.planning.versions import begins_with, numbers
 from facts.model import Host
 
-NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")  # of a repository at Docker Hub
 MOVING = "its tag moves: the same name can be another image tomorrow; a digest (@sha256:…) pins it"
 OTHERWISE = "give an exact reference (name:tag@sha256:…), or add what you know by the setting images_catalogue"
 
@@ -40,14 +39,14 @@ def choose_image(wish: str, host: Host, catalogue: Catalogue, *, driver: str | N
     target = target_of(host, catalogue, driver)
     words = tuple(wish.split())
     if len(words) == 1 and re.search(r"[/:@]", wish):
-        return _check_reference(wish, target, catalogue)
+        return _check_reference(words[0], target, catalogue) if is_reference(words[0]) else _refuse_name(words[0])
     family = _find_family(words[0].lower(), catalogue) if words else None
     if family:
         return _choose(wish, family, tuple(word.lower() for word in words[1:]), target, catalogue)
-    if len(words) == 1 and NAME.fullmatch(wish):
+    if len(words) == 1 and is_reference(words[0]):
         close = _close_family(wish, catalogue)
         hint = (f"did you mean {close}, which is chosen for each host?",) if close else ()
-        return Choice(wish, f"{wish}:latest", "an image of Docker Hub, by its name alone", (MOVING, *hint))
+        return Choice(wish, f"{words[0]}:latest", "an image of Docker Hub, by its name alone", (MOVING, *hint))
     return _refuse_words(wish, words, catalogue)
 
 
@@ -72,6 +71,19 @@ def _refuse_words(wish: str, words: tuple[str, ...], catalogue: Catalogue) -> Re
 
 
 # References as they are
+
+
+def _refuse_name(text: str) -> Refusal:
+    """Of what Docker would not take for a reference."""
+    plain = text.removeprefix("https://").removeprefix("http://").lower()
+    hint = f"did you mean {plain}? " if is_reference(plain) else ""
+    shown = re.sub(r".*@(?!sha256:)", "***@", text)  # somebody may have put a password before it
+    return Refusal(
+        Area.IMAGES,
+        f"'{shown}' is not the name of an image",
+        f"images has '{shown}'",
+        f"{hint}write [REGISTRY/]NAME[:TAG][@sha256:64 DIGITS], the name in lower case",
+    )
 
 
 def _check_reference(text: str, target: Target, catalogue: Catalogue) -> Choice | Refusal:

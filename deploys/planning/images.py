@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from facts.model import Host
+
+# distribution/reference, regexp.go. A host without a port is written as parts of names are; digests are sha256's.
+REFERENCE = re.compile(
+    r"(?:[a-z0-9]+(?:[.-]+[a-z0-9]+)*:\d+/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,11 @@ class Reference:
         if self.registry != "docker.io":
             return self.name.removeprefix(f"{self.registry}/")
         return self.name if "/" in self.name else f"library/{self.name}"
+
+
+def is_reference(text: str) -> bool:
+    """Whether Docker can read it as the name of an image."""
+    return bool(REFERENCE.fullmatch(text)) and len(parse_reference(text).name) <= 255
 
 
 def parse_reference(text: str) -> Reference:

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.image_choice import Choice, choose_image
 from deploys.planning.images import is_present, parse_reference, registry_of
+from deploys.planning.records import Refusal
 from facts.model import Host, Image
-from tests.planning.hosts import DIGEST, READY
+from tests.planning.hosts import BARE, DIGEST, READY
 
 
 @pytest.mark.parametrize(
@@ -111,3 +114,35 @@ def test_images_that_could_not_be_listed_are_not_there() -> None:
 )
 def test_what_people_call_it(text: str, short: str) -> None:
     assert parse_reference(text).short == short
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("NVIDIA/CUDA:12.6.3-base-ubuntu24.04", "did you mean nvidia/cuda:12.6.3-base-ubuntu24.04?"),
+        ("https://nvcr.io/nvidia/pytorch:25.03-py3", "did you mean nvcr.io/nvidia/pytorch:25.03-py3?"),
+        ("nvidia/cuda:", "in lower case"),
+        ("nvidia/cuda@sha256:abc", "64 DIGITS"),
+        ("-v/x:1", "in lower case"),
+        ("café/x:1", "in lower case"),
+        ("lab//x:1", "in lower case"),
+        (f"@{DIGEST}", "in lower case"),
+        (f"{'x' * 300}/x:1", "in lower case"),
+        ("lab/x:" + "1" * 129, "in lower case"),
+    ],
+)
+def test_what_docker_would_not_read_is_refused(text: str, words: str) -> None:
+    found = choose_image(text, BARE, load_catalogue(), driver=None)
+    assert isinstance(found, Refusal)
+    assert words in found.remedy
+
+
+def test_a_password_in_a_reference_is_not_echoed() -> None:
+    assert "geheim" not in str(choose_image("lab:geheim@registry.lab/x:1", BARE, load_catalogue(), driver=None))
+
+
+@pytest.mark.parametrize(("wish", "reference"), [(" lab/x:1 ", "lab/x:1"), (" redis ", "redis:latest")])
+def test_blanks_around_a_wish_are_not_part_of_it(wish: str, reference: str) -> None:
+    found = choose_image(wish, BARE, load_catalogue(), driver=None)
+    assert isinstance(found, Choice)
+    assert found.reference == reference
