@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 FOLDER = Path(__file__).resolve().parents[1] / "catalogue"
 
@@ -254,13 +254,17 @@ class StorageDriver(_OfVersions):
     names: tuple[str, ...]
 
 
+Version = Annotated[str, Field(pattern=r"^(\d+(\.\w+)*)?$")]
+Some = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class ImageFamily(_Row):
     """A word that people ask for images by."""
 
     name: str
     aliases: tuple[str, ...] = ()
     # In order of preference. One that ends in "/*" is of many: the second word of the wish is its last part.
-    repositories: tuple[str, ...]
+    repositories: Some
     instead: tuple[str, ...] = ()  # families that a host may have where it can have none of these
     otherwise: str = ""  # what to do where it can have none at all
 
@@ -268,7 +272,7 @@ class ImageFamily(_Row):
 class ImageRepository(_Row):
     """A repository of images whose tags can be read, and what they are made for."""
 
-    names: tuple[str, ...]  # as Docker prints them; of several with the same images, the first is chosen
+    names: Some  # as Docker prints them; of several with the same images, the first is chosen
     machines: tuple[Literal["jetson", "x86_64", "arm64"], ...]  # where a tag does not say
     defaults: tuple[str, ...] = ()  # words of tags, the ones that are meant first where a wish names none
     version_is_cuda: bool = False  # the version in a tag is CUDA's
@@ -287,13 +291,13 @@ class ImageTags(_Row):
 class ImageRelease(_Row):
     """What images have in them, of the versions from ``first`` up to, and without, ``fixed``; "" for no end."""
 
-    repositories: tuple[str, ...]
+    repositories: Some
     integrated: bool | None = None  # only those for Jetson's integrated GPU, or only the others
     kind: str = ""  # only those with this word in their tags: trtllm
-    first: str = ""
-    fixed: str = ""
-    l4t: str = ""  # the release that it was made for
-    cuda: str = ""
+    first: Version = ""
+    fixed: Version = ""
+    l4t: Version = ""  # the release that it was made for
+    cuda: Version = ""
     without: tuple[str, ...] = ()  # generations of GPUs that it has no code for: names of the rows ``gpus``
 
 
@@ -301,9 +305,9 @@ class L4tLine(_Row):
     """L4T releases whose images run on each other, from ``first`` up to, and without, ``fixed``."""
 
     name: str
-    first: str
-    fixed: str
-    cuda: str
+    first: Version
+    fixed: Version
+    cuda: Version
     releases: tuple[str, ...]  # those that are known
     server_images: bool = False  # images for arm64 servers run on it
 
@@ -311,7 +315,7 @@ class L4tLine(_Row):
 class CudaMajor(_Row):
     """The oldest driver branch that runs a major version of CUDA, and the branch each minor version came with."""
 
-    major: str
+    major: Version
     oldest_driver: int
     drivers: dict[str, int]  # 12.4 -> 550
 
@@ -320,8 +324,8 @@ class CudaGpus(_Row):
     """Versions of CUDA that have code for GPUs of these generations (the rows ``gpus`` that are ranges)."""
 
     gpus: tuple[str, ...]
-    oldest: str
-    newest_major: str = ""  # "": the newest there is
+    oldest: Version
+    newest_major: Version = ""  # "": the newest there is
 
 
 class EndedSystem(_Row):
@@ -336,14 +340,14 @@ class ModelBoxImages(_Row):
     """ModelBox' images with one engine, whose names say what is in them."""
 
     engine: str  # tensorrt
-    version: str
+    version: Version
     accelerator: Literal["cuda", "cann"]
-    accelerator_version: str
+    accelerator_version: Version
     suffix: str = ""  # d310p
     architectures: tuple[Literal["x86_64", "aarch64"], ...]
     stages: tuple[str, ...] = ("develop", "runtime")
     systems: dict[str, str]  # word in the name -> system: ubuntu -> ubuntu20.04
-    tags: tuple[str, ...]
+    tags: Some
 
 
 class Catalogue(BaseModel):

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from deploys.planning.catalogue import Catalogue
+from deploys.planning.catalogue import Catalogue, ImageTags
+from deploys.planning.images import is_reference
 
 TABLES = (
     "image_family",
@@ -41,11 +42,20 @@ def extend_catalogue(catalogue: Catalogue, text: str) -> Catalogue:
     dated = {table: [{"source": "yours", "checked": "yours", **row} for row in rows] for table, rows in own.items()}
     shipped = catalogue.model_dump()
     try:
-        return Catalogue.model_validate(
+        extended = Catalogue.model_validate(
             {**shipped, **{table: [*rows, *shipped[table]] for table, rows in dated.items()}}
         )
     except ValidationError as error:
         raise ValueError("; ".join(_describe(dict(detail)) for detail in error.errors())) from None
+    _check_names(extended.image_tags[: len(own.get("image_tags", ()))])
+    return extended
+
+
+def _check_names(tables: tuple[ImageTags, ...]) -> None:
+    for number, row in enumerate(tables, 1):
+        for name in (f"{row.repository}:{tag}" for tag in row.tags):
+            if not is_reference(name):
+                raise ValueError(f"row {number} of 'image_tags': {name} is not the name of an image")
 
 
 def _describe(detail: dict[str, object]) -> str:

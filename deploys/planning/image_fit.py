@@ -183,7 +183,7 @@ def _gpu_doubts(image: KnownImage, target: Target, catalogue: Catalogue) -> tupl
     older = []
     for row in catalogue.cuda_gpus:
         here = ", ".join(name for name in target.gpus if name in row.gpus)
-        if here and row.newest_major and cuda[0] > int(row.newest_major):
+        if here and row.newest_major and cuda[:1] > numbers(row.newest_major):
             dropped.append(f"CUDA {image.cuda} has no code for {here} GPUs; CUDA {row.newest_major} was the last")
         elif here and cuda < numbers(row.oldest):
             older.append(

@@ -53,6 +53,15 @@ def test_nothing_to_add_changes_nothing() -> None:
         ("[branch]\n", "there is no table 'branch'"),
         ('[image_tags]\nrepository = "a"\n', "[[image_tags]]"),
         ('[[image_tags]]\nrepository = "a"\n', "row 1 of 'image_tags', tags: Field required"),
+        ('[[image_tags]]\nrepository = "Lab/A"\ntags = ["1"]\n', "row 1 of 'image_tags': Lab/A:1 is not the name"),
+        ('[[image_tags]]\nrepository = "a"\ntags = ["1", "no tag"]\n', "a:no tag is not the name of an image"),
+        ('[[image_family]]\nname = "a"\nrepositories = []\n', "row 1 of 'image_family', repositories: "),
+        ("[[image_repository]]\nnames = []\nmachines = []\n", "row 1 of 'image_repository', names: "),
+        ('[[image_release]]\nrepositories = ["a"]\ncuda = "twelve"\n', "row 1 of 'image_release', cuda: "),
+        (
+            '[[cuda_gpus]]\ngpus = ["Ada"]\noldest = "11.8"\nnewest_major = "x"\n',
+            "row 1 of 'cuda_gpus', newest_major: ",
+        ),
         ('[[image_tags]]\nrepository = "a"\ntags = []\n[[image_tags]]\nrepo = "b"\ntags = []', "row 2 of 'image_tags'"),
     ],
 )
