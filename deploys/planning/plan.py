@@ -80,15 +80,19 @@ def make_plan(
     images = _plan_images(
         settings, host, catalogue, areas, files, driver=driver, docker=docker, proof=proof, mirrors=mirrors
     )
+    proof = _proof_with(images, proof, host)
     return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, cache, mirrors, images, reboot, proof), areas)
 
 
 def settle_images(plan: Plan, host: Host, images: ImagesPlan) -> Plan:
     """The plan with its images as the registries' answers leave them. A proof whose image is refused is skipped."""
-    plan = replace(plan, images=images)
-    if images.refusal and plan.proof.run and not is_present(plan.proof.image, host):
-        return replace(plan, proof=ProofPlan(skipped=f"{Area.IMAGES}, which is refused"))
-    return plan
+    return replace(plan, images=images, proof=_proof_with(images, plan.proof, host))
+
+
+def _proof_with(images: ImagesPlan, proof: ProofPlan, host: Host) -> ProofPlan:
+    """The proof, skipped where its image does not come."""
+    blocked = _blocked((Area.IMAGES, images))
+    return ProofPlan(skipped=blocked) if blocked and proof.run and not is_present(proof.image, host) else proof
 
 
 def refused_plan(refusal: Refusal) -> Plan:

@@ -6,10 +6,11 @@ from dataclasses import fields, replace
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
+from deploys.planning.image_plan import LocalFiles
 from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
 from deploys.planning.records import Area, PackageGroup, Plan, Refusal
 from deploys.planning.settings import Problem, Settings
-from facts.model import CdiSpec, Container, Host, PlatformKind
+from facts.model import CdiSpec, Container, Host, Image, PlatformKind
 from tests.planning.hosts import (
     BARE,
     DOCKER,
@@ -92,6 +93,20 @@ def test_a_refused_driver_leaves_docker_and_images_and_names_what_waits() -> Non
         Area.DAEMON: "toolkit, which is skipped",
         Area.PROOF: "driver, which is refused",
     }
+
+
+@pytest.mark.parametrize(
+    ("wish", "waits_for"),
+    [
+        (Settings(images=("no such family",)), "images, which is refused"),
+        (Settings(images_mirrors={"nvcr.io": "https://cache.lab"}, images_mirror_ca="x"), "images, which is skipped"),
+    ],
+)
+def test_a_proof_waits_for_an_image_that_does_not_come(wish: Settings, waits_for: str) -> None:
+    wish, files = wish.model_copy(update={"gpu_proof_image": "lab/other:1"}), LocalFiles(mirror_ca="no certificate")
+    assert make_plan(wish, READY, CATALOGUE, files=files).proof.skipped == waits_for
+    there = replace(READY, docker=replace(READY.docker, images=(Image("sha256:1", ("lab/other:1",)),)))
+    assert make_plan(wish, there, CATALOGUE, files=files).proof.run
 
 
 def test_settings_of_daemon_json_do_not_wait_for_the_driver() -> None:
