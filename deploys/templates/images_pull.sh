@@ -17,7 +17,7 @@ guard() {
   while sleep 30 && kill -0 "$1" 2>/dev/null; do
     [ -n "$(find "$here/log" -mmin +60 2>/dev/null)" ] || continue
     echo "timeout: Docker told of nothing new for an hour" >"$here/stalled"
-    kill "$1"
+    kill -s KILL "$1"
     return
   done
 }
