@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
+import stat
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ SETTING = "images_archives"
 LARGEST_DOCUMENT = 16 << 20  # bytes; configurations and manifests are some kilobytes
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 GUESSED_RATIO = 2.5  # of a packed layer that does not say how long it is unpacked
+NAMES = re.compile(r"\w[\w./:-]*", re.ASCII)  # words of a command and of our log
 NAME = "io.containerd.image.name"  # annotation by which containerd and Docker name an image of a layout
 
 
@@ -48,14 +52,29 @@ class _Image:
 
 
 def read_archive(path: Path) -> Archive | Problem:
-    """What an archive brings; gzip, bzip2 or xz may have packed it. A file that is none is a problem of the setting."""
+    """What an archive brings; gzip, bzip2 or xz may have packed it. A file that is none is a problem of the setting.
+
+    One of several gigabytes that is packed takes minutes: a file that stays as it is is read once for all hosts.
+    """
+    try:
+        about = path.stat()
+    except OSError as error:
+        return Problem(SETTING, f"{path} cannot be read: {error.strerror or error}")
+    if not stat.S_ISREG(about.st_mode):
+        return Problem(SETTING, f"{path} is no file")
+    return _read_archive(path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _read_archive(path: Path, size: int, changed: int) -> Archive | Problem:
+    """The same of a file of ``size`` bytes that was changed at ``changed`` (ns): another one is read anew."""
     try:
         with _open(path) as tar:
             members = dict(_members(tar))
-        return _describe(path, members)
+        return _describe(path, size, members)
     except _BadArchiveError as error:
         return Problem(SETTING, f"{path} is no archive of docker save: {error}")
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         seen = f"a document in it is not as Docker or OCI say ({error!r})"
         return Problem(SETTING, f"{path} is no archive of docker save: {seen}")
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
@@ -95,7 +114,7 @@ def _read_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> _Member:
     return _Member(round(entry.size * GUESSED_RATIO) if start.startswith(ZSTD) else entry.size)
 
 
-def _describe(path: Path, members: Mapping[str, _Member]) -> Archive:
+def _describe(path: Path, size: int, members: Mapping[str, _Member]) -> Archive:
     if "manifest.json" in members:
         images = [_docker_image(entry, members) for entry in _read(members, "manifest.json", list)]
     elif "index.json" in members:
@@ -110,7 +129,7 @@ def _describe(path: Path, members: Mapping[str, _Member]) -> Archive:
         raise _BadArchiveError("no image in it has a name; make it by names: docker save -o FILE NAME:TAG")
     return Archive(
         path=str(path.resolve()),
-        size=path.stat().st_size,
+        size=size,
         names=names,
         ids=_unique(image.id for image in images),
         architectures=_unique(image.architecture for image in images),
@@ -152,6 +171,9 @@ def _as_docker_lists(name: str) -> str:
 
 
 def _image(names: tuple[str, ...], config: str, layers: tuple[str, ...], members: Mapping[str, _Member]) -> _Image:
+    strange = [name for name in names if not NAMES.fullmatch(name)]
+    if strange:
+        raise _BadArchiveError(f"{strange[0]!r} is no image's name")
     missing = [layer for layer in layers if layer not in members]
     if missing:
         raise _BadArchiveError(f"a layer is missing: {missing[0]}; make it anew with docker save -o")

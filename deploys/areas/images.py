@@ -23,7 +23,9 @@ from deploys.registry.credentials import Secret
 # Of this run: where an image comes from through a cache, and its digest, by which a cache keeps it.
 _waves: dict[tuple[str, str], Wave] = defaultdict(Wave)
 # As whoever logs in: that is who uploads. The archive may be a private image, and is unpacked elsewhere later.
+# What a run that was killed has left there goes a day later.
 MAKE_FILE = """
+find /var/tmp -maxdepth 1 -name 'gpu-hosts-image.*' -user "$(id -u)" -mmin +1440 -exec rm -f {} + 2>/dev/null
 free=$(df -Pk /var/tmp | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
 [ "$free" -gt "$1" ] || { echo "/var/tmp has $free kB free, and the archive needs $1 kB"; exit 1; }
 umask 077

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
 
+from gevent import get_hub  # type: ignore[import-untyped]
 from pyinfra.api.host import Host as PyinfraHost
 
 from deploys.areas.access import Access, read_module_key_password, read_password
@@ -21,6 +23,8 @@ from deploys.planning.settings import Problem, Settings, read_settings
 from deploys.registry.credentials import Secret, read_credentials
 from facts.host import HostProbe
 from facts.model import Host
+
+_one_reader = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ def _read_secrets(settings: Settings) -> Secrets | Problem:
 def _read_files(settings: Settings) -> LocalFiles | Problem:
     archives: list[Archive] = []
     for path in settings.images_archives:
-        archive = read_archive(Path(path).expanduser())
+        # All hosts want the same: whoever waits finds it read. A thread's work keeps no other host waiting.
+        with _one_reader:
+            archive = get_hub().threadpool.apply(read_archive, (Path(path).expanduser(),))
         if isinstance(archive, Problem):
             return archive
         archives.append(archive)

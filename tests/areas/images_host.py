@@ -39,6 +39,7 @@ class ImagesHost:
         self.said: list[str] = []
         for name, text in {"there": "", "about": "amd64", "id": "sha256:1", "info": "", "load": "", "rm": ""}.items():
             (place.root / name).write_text(text)
+        place.path("/var/tmp").mkdir(parents=True)
         self.pull_does(PULLED)
         place.stand_in("docker", DOCKER)
         place.stand_in("sleep", "")

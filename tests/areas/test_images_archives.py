@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from hashlib import sha256
@@ -158,6 +159,12 @@ def without(files: Mapping[str, object], *names: str) -> dict[str, object]:
         (without(INDEX_ONLY, f"blobs/sha256/{digest(PACKED)}"), "a layer is missing"),
         ({"index.json": {"manifests": ["x"]}}, "not as Docker or OCI say"),
         ({"index.json": {"manifests": [descriptor(b"{}")]}, **blobs(b"{}")}, "not as Docker or OCI say"),
+        ({"index.json": {"manifests": [{}]}}, "not as Docker or OCI say"),
+        ({"index.json": {"manifests": [{"digest": 5}]}}, "not as Docker or OCI say"),
+        ({"index.json": {"manifests": [{"annotations": None}]}}, "not as Docker or OCI say"),
+        ({**LEGACY, "manifest.json": [{**MANIFESTS[0], "RepoTags": ["x:1 $(id)"]}]}, "no image's name"),
+        ({**LEGACY, "manifest.json": [{**MANIFESTS[0], "RepoTags": ["--help"]}]}, "no image's name"),
+        ({**INDEX_ONLY, "index.json": {"manifests": [descriptor(MANIFEST, name="x\x1b[2J")]}}, "no image's name"),
     ],
 )
 def test_bad_archive_is_a_problem_of_the_setting(tmp_path: Path, files: Mapping[str, object], said: str) -> None:
@@ -184,6 +191,22 @@ def test_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     found = read_archive(tmp_path / "x")
     assert isinstance(found, Problem)
     assert "no tar file" in found.reason
+
+
+def test_file_is_read_anew_when_it_has_changed(tmp_path: Path) -> None:
+    path = write(tmp_path / "images.tar", LEGACY)
+    first = read_archive(path)
+    assert read_archive(path) is first
+    (tmp_path / "new").write_bytes(b"no tar at all" * 100)
+    (tmp_path / "new").replace(path)
+    assert isinstance(read_archive(path), Problem)
+
+
+def test_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    found = read_archive(tmp_path / "x")
+    assert isinstance(found, Problem)
+    assert "no file" in found.reason
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The whole step of a host: archives loaded, images pulled, unwanted ones removed."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -80,6 +81,15 @@ def test_upload_that_fails_is_said_and_removed(board: ImagesHost, monkeypatch: p
     assert not provide(board, ImagesPlan(load=(ARCHIVE,)))
     assert three_parts(board.said[-1])
     assert not upload(board).exists()
+
+
+def test_upload_of_a_run_that_was_killed_goes_a_day_later(board: ImagesHost) -> None:
+    old, new = (board.place.path(f"/var/tmp/gpu-hosts-image.{name}") for name in ("old", "new"))
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert provide(board, ImagesPlan(load=(ARCHIVE,)))
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_archive_that_does_not_fit_is_not_uploaded(board: ImagesHost) -> None:
