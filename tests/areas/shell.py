@@ -26,7 +26,7 @@ SHELL = shutil.which("dash") or "sh"
 PLAIN_TOOLS = (
     *("base64", "cat", "chmod", "chown", "cp", "cut", "date", "df", "find", "flock", "grep", "head", "mkdir", "mkfifo"),
     *("mktemp", "mv", "od", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sha256sum", "sleep", "sort", "stat"),
-    *("sync", "tail", "timeout", "tr"),
+    *("id", "sync", "tail", "timeout", "tr"),
 )
 # The commands by which a script changes what is on the disk: it can be killed before each of them.
 STEPS = ("cp", "mkdir", "mv", "rm")
