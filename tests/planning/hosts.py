@@ -213,8 +213,9 @@ def needs_something(plan: Plan) -> bool:
     files = plan.sshd.drop_in or plan.daemon.text is not None or toolkit.cdi or toolkit.stale_specs
     mirrors = plan.mirrors.files or plan.mirrors.remove
     steps = driver.unfinished or driver.runfile or driver.reload or driver.module_key or docker.users or docker.start
-    later = plan.images.pull or (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
-    return bool(packages or files or mirrors or steps or later)
+    images = plan.images.pull or plan.images.load or plan.images.prune
+    later = (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
+    return bool(packages or files or mirrors or steps or images or later)
 
 
 # id-version: codename, name and kernel as the release came with it, and the package manager.

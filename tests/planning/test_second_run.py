@@ -6,19 +6,24 @@ import json
 import random
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from deploys.planning.catalogue import Catalogue, load_catalogue
 from deploys.planning.check import check
 from deploys.planning.daemon_keys import Keys
-from deploys.planning.images import parse_reference
-from deploys.planning.plan import make_plan
-from deploys.planning.records import Action, DaemonPlan, Plan
+from deploys.planning.image_plan import LocalFiles
+from deploys.planning.images import go_architecture, parse_reference
+from deploys.planning.lookups import Answers, Found, Layer, Manifest, Missing
+from deploys.planning.plan import make_plan, settle_images
+from deploys.planning.preflight import HostPulls, questions, settle
+from deploys.planning.records import Action, Archive, DaemonPlan, ImagesPlan, Plan
 from deploys.planning.report import describe_findings, describe_plan
 from deploys.planning.settings import Settings
 from deploys.planning.versions import is_older
 from facts.model import Attempt, CdiSpec, Container, Docker, Host, Image, Proof, SourceFile, Toolkit
 from tests.planning.hosts import (
+    DIGEST,
     DOCKER,
     DRIVER_580,
     JETSON,
@@ -37,6 +42,10 @@ from tests.planning.hosts import (
 CATALOGUE: Catalogue = load_catalogue()
 WALKS, STEPS = 60, 4
 VERSIONS = ("19.03.15", "20.10.24", "25.0.5", "26.1.5", "27.5.1", "28.1.1", "28.5.2", "29.1.3", "29.4.3")
+NEW = "sha256:" + "cd" * 32
+OTHER = Image("sha256:99", ("lab/tool:0", f"nvcr.io/lab/tool@{DIGEST}"))
+ARCHIVE = Archive("/srv/saved.tar", 9, ("lab/saved:1", "lab/saved:latest"), ("sha256:44",), ("amd64",), 9)
+FILES_HERE = LocalFiles(archives=(ARCHIVE,))
 FILES = (
     None,
     "",
@@ -68,6 +77,15 @@ WISHES: dict[str, tuple[Any, ...]] = {
         {"nvcr.io": "https://cache.lab:5001", "docker.io": "https://cache.lab:5000"},
         {"nvcr.io": "https://harbor.lab/nvcr", "docker.io": "https://harbor.lab/hub"},
     ),
+    "images": (
+        ("cuda", "l4t-pytorch"),
+        ("lab/tool", "docker.io/lab/tool:latest", "lab/tool:1"),
+        (f"lab/tool:1@{DIGEST}", f"nvcr.io/lab/tool@{DIGEST}"),
+        (f"lab/tool:1@{NEW}", f"nvcr.io/lab/tool:1@{NEW}", "localhost:5000/lab/tool"),
+        ("nvcr.io/lab/tool:1", "lab/saved:1"),
+    ),
+    "images_prune": (True,),
+    "gpu_proof_image": (f"lab/tool:proof@{DIGEST}",),
     "docker_data_root": ("/data/docker", "/var/lib/docker"),
     "docker_cgroup_driver": ("systemd", "cgroupfs"),
     "docker_default_runtime": ("nvidia", "runc"),
@@ -97,8 +115,11 @@ def any_docker(chance: random.Random, release: str) -> Docker:
         client_version=version,
         server_version=version,
         packages=(*packages, ("docker-ce-cli", f"5:{version}-1")) if origin == "docker-ce" else packages,
-        containers=chance.choice(((), (), (Container("1", "job", "cuda", chance.choice(("runc", "nvidia"))),))),
-        images=chance.choice(((), DOCKER.images)),
+        containers=chance.choice(
+            ((), (), (Container("1", "job", "cuda", chance.choice(("runc", "nvidia")), image_id=OTHER.id),))
+        ),
+        images=chance.choice(((), DOCKER.images, (*(DOCKER.images or ()), OTHER))),
+        containerd_store=chance.random() < 0.3,
         daemon_flags=chance.choice(
             ("-H fd://", "-H fd://", "--live-restore -H fd://", "--add-runtime nvidia=n -H fd://")
         ),
@@ -224,8 +245,8 @@ def after(host: Host, plan: Plan) -> Host:
         specs = [spec for spec in toolkit.cdi_specs if spec.path not in plan.toolkit.stale_specs]
         ours = CdiSpec("/var/run/cdi/nvidia.yaml", host.driver.loaded_version)
         toolkit = replace(toolkit, cdi_specs=(*(spec for spec in specs if spec.driver == ours.driver), ours))
-    pulled = tuple(parse_reference(image.reference).pinned for image in plan.images.pull)
-    docker = replace(docker, images=(*(docker.images or ()), Image("new", pulled))) if pulled else docker
+    if plan.images.load or plan.images.pull or plan.images.prune:
+        docker = with_images(docker, plan.images)
     added = [SourceFile(one.source_path, one.source) for one in plan.repositories]
     replaced = {path: text for one in plan.repositories for path, _, text in one.migrated}
     kept = [replace(file, text=replaced.get(file.path, file.text)) for file in host.packages.sources]
@@ -235,6 +256,51 @@ def after(host: Host, plan: Plan) -> Host:
     driver = NO_DRIVER if plan.driver.uninstall else DRIVER_580 if plan.driver.packages else host.driver
     host = replace(host, driver=driver, docker=docker, toolkit=toolkit, packages=packages_facts)
     return replace(host, proof=proof_of(host, plan)) if plan.proof.run else host
+
+
+def with_images(docker: Docker, plan: ImagesPlan) -> Docker:
+    """Docker once archives are loaded, images pulled and others removed. A name is one image's at a time."""
+    images = {image.id: set(image.names) for image in docker.images or ()}
+    for archive in plan.load:
+        give(images, archive.ids[0], *archive.names)
+    for pull in plan.pull:
+        digest = pull.digest or digest_of(pull.source)
+        give(
+            images,
+            f"of {digest}",
+            *filter(None, (pull.source, pull.tag, f"{parse_reference(pull.source).name}@{digest}")),
+        )
+    for name in plan.prune:
+        image = next(image for image in images if name in images[image])
+        assert image not in {container.image_id for container in docker.containers or ()}
+        give(images, image)
+        images[image].discard(name)
+    return replace(docker, images=tuple(Image(image, tuple(sorted(names))) for image, names in images.items()))
+
+
+def give(images: dict[str, set[str]], image: str, *names: str) -> None:
+    """Give the image these names; who has one of them loses it, and stays."""
+    for others in images.values():
+        others.difference_update(names)
+    images.setdefault(image, set()).update(names)
+
+
+def digest_of(text: str) -> str:
+    """What a registry says that a name is today."""
+    return f"sha256:{sha256(text.encode()).hexdigest()}"
+
+
+def answered(plan: Plan, host: Host) -> Plan:
+    """The plan after the registries were asked, which have everything."""
+    one = HostPulls("a", host, plan.images, plan.mirrors)
+    platform = go_architecture(host)
+    images: dict[str, Found | Missing] = {}
+    for question in questions([one]):
+        digest = parse_reference(question.reference).digest or digest_of(question.reference)
+        manifest = Manifest("sha256:1", "linux", platform, layers=(Layer("sha256:2", 9),), diff_ids=("sha256:3",))
+        images[question.reference] = Found(question.reference, digest, (manifest,))
+    settled, _ = settle([one], Answers(images, {}))
+    return settle_images(plan, host, settled["a"])
 
 
 def installed(docker: Docker, plan: Plan) -> Docker:
@@ -298,14 +364,14 @@ def test_what_a_run_leaves_needs_nothing() -> None:
         host = any_host(chance)
         for _ in range(STEPS):
             wish = any_wish(chance)
-            plan = make_plan(wish, host, CATALOGUE)
+            plan = answered(make_plan(wish, host, CATALOGUE, files=FILES_HERE), host)
             findings = check(plan, host, CATALOGUE)
             said = "\n".join((*describe_plan(plan, host), *describe_findings(findings)))
             assert "geheim" not in said
             outcomes["changed" if needs_something(plan) else "kept"] += 1
             outcomes["refused"] += bool(plan.refusals)
             host = after(host, plan)
-            again = make_plan(wish, host, CATALOGUE)
+            again = make_plan(wish, host, CATALOGUE, files=FILES_HERE)
             # A Docker that was stopped can be asked the next time.
             if not any("could not be asked" in refusal.seen for refusal in plan.refusals):
                 assert not needs_something(again), [wish.model_dump(exclude_defaults=True), said, plan, host, again]
