@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pyinfra import logger
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_config, ctx_host
 
 from deploys.areas.connection import tune
-from deploys.areas.session import Session, open_session
+from deploys.areas.session import Session, closed_session, open_session
 from deploys.planning.plan import make_plan, refuse_settings, refused_plan, settle_images
 from deploys.planning.preflight import HostPulls, questions, settle
 from deploys.planning.preflight_table import render_preflight
@@ -54,7 +55,7 @@ def plan_in_fleet(state: State, host: Host, job: Job) -> Planned:
 
 
 def _plan_fleet(state: State, job: Job) -> dict[str, Planned]:
-    hosts = state.inventory.get_active_hosts()
+    hosts = sorted(state.inventory.get_active_hosts(), key=list(state.inventory).index)  # pyinfra's are a set
     with ThreadPoolExecutor(state.config.PARALLEL) as workers:
         planned = dict(workers.map(lambda one: (one.name, _plan_host(state, one, job)), hosts))
     return planned if job.verifying else _settle(planned)
@@ -63,7 +64,14 @@ def _plan_fleet(state: State, job: Job) -> dict[str, Planned]:
 def _plan_host(state: State, host: Host, job: Job) -> Planned:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
         tune(host)
-        session, problems = open_session(host)
+        try:
+            session, problems = open_session(host)
+        except PyinfraError:  # no host is left
+            raise
+        except Exception as error:  # it would abort every host
+            logger.debug("asking %s failed", host.name, exc_info=True)
+            refusal = _own_mistake(Area.HOST, "this host could not be asked", error)
+            return Planned(refused_plan(refusal), closed_session())
         plan = refused_plan(refuse_settings(problems)) if problems else _plan(host, session, job)
         return Planned(plan, session)
 

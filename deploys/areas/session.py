@@ -57,7 +57,7 @@ def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
     data: dict[str, object] = host.data.dict()  # type: ignore[no-untyped-call]
     settings = read_settings(data)
     if not isinstance(settings, Settings):
-        return _closed(), settings
+        return closed_session(), settings
     read = (
         read_password(settings, given),
         _read_secrets(settings),
@@ -71,7 +71,7 @@ def open_session(host: PyinfraHost) -> tuple[Session, tuple[Problem, ...]]:
         or isinstance(files, Problem)
         or isinstance(catalogue, Problem)
     ):
-        return _closed(), tuple(one for one in read if isinstance(one, Problem))
+        return closed_session(), tuple(one for one in read if isinstance(one, Problem))
     files = replace(files, cache_marks=tuple(mark_secrets(secrets.cache).items()))
     facts = probe(host, Access(root=False, password=password))
     access = Access(root=facts.user == "root", password=password)
@@ -86,7 +86,8 @@ def probe(host: PyinfraHost, access: Access) -> Host:
     return host.get_fact(HostProbe, sudo_from_stdin=True, _stdin=StringIO(access.password))
 
 
-def _closed() -> Session:
+def closed_session() -> Session:
+    """The session of a host that was not asked anything."""
     return Session(Settings(), Access(root=True), Host(probe=0), load_catalogue())
 
 
