@@ -277,7 +277,6 @@ class ImageRepository(_Row):
     defaults: tuple[str, ...] = ()  # words of tags, the ones that are meant first where a wish names none
     version_is_cuda: bool = False  # the version in a tag is CUDA's
     needs_l4t: bool = False  # no image of it is for any L4T
-    integrated: bool = False  # there are images for Jetson's integrated GPU beside those for servers
     compat: bool = False  # its images bring NVIDIA's forward compatibility libraries
 
 

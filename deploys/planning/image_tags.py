@@ -24,7 +24,6 @@ class KnownImage:
     machines: tuple[str, ...]  # jetson, x86_64, arm64
     needs_l4t: bool = False
     integrated: bool = False  # for Jetson's integrated GPU, by its tag
-    has_integrated: bool = False  # or there are others of the repository that are
     compat: bool = False  # brings forward compatibility libraries
     npu: bool = False  # for Ascend's processors, not for NVIDIA's
     version: str = ""
@@ -78,7 +77,6 @@ def read_tag(name: str, tag: str, row: ImageRepository, catalogue: Catalogue, *,
         (parts.machine,) if parts.machine else row.machines,
         needs_l4t=row.needs_l4t and parts.machine in ("", "jetson"),
         integrated=integrated,
-        has_integrated=row.integrated,
         compat=row.compat,
         version=parts.version,
         l4t=parts.l4t or next((one.l4t for one in known if one.l4t), ""),
