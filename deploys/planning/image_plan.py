@@ -58,10 +58,12 @@ def plan_images(
     proofs = settings.gpu_proof_image or catalogue.proof.image
     keep = (*wanted, *(name for archive in files.archives for name in archive.names), proofs)
     prune, kept = _names_to_prune(wanted, keep, pull, mirrors, host.docker) if settings.images_prune else ((), ())
+    pulling = host.docker.pulling
     there = sum(is_present(reference, host) for reference in wanted)
     notes = (
         *(note for choice in choices for note in _describe(choice, is_missing=choice.reference in missing)),
         *(Note(f"pulls {reference}", "the host does not have it") for reference in missing),
+        *([Note("what an earlier run pulls comes first", pulling)] if missing and pulling else []),
         *(Note(f"loads {', '.join(archive.names)}", f"from {archive.path}") for archive in load),
         *(
             Note(f"does not load {archive.path}", f"it is for {', '.join(archive.architectures)}")

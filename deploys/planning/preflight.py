@@ -184,6 +184,8 @@ def _judge_unknown(one: HostPulls, reference: str, answer: Missing | None) -> Ju
         return _judge_certain(one, reference, answer)
     why = f": {answer.trouble}" if answer else ""
     because = f"{answer.trouble} ({answer.seen})" if answer else "no registry was asked"
+    if answer and answer.retry_after:
+        because += f"; it answers again in {answer.retry_after} s"
     note = Note(f"pulls {pull.source} without knowing its size: the host asks by itself", because)
     return Judged(_row(one, reference, f"not asked{why}"), pull, note=note)
 
@@ -210,12 +212,16 @@ def _settle_host(one: HostPulls, images: tuple[Judged, ...]) -> Settled:
     if wrong:
         return Settled(one.name, ImagesPlan(refusal=_refuse_images(wrong, len(images))), images)
     need = sum((image.need for image in images), NOTHING)
-    shortage = _find_shortage(one.host.docker, images, need)
+    # Of a Docker that is stopped nobody knows what it has: perhaps just these images fill the disk.
+    is_stopped = one.host.docker.installed and one.host.docker.images is None
+    shortage = None if is_stopped else _find_shortage(one.host.docker, images, need)
     if shortage:
         verdict, refusal = shortage
         return Settled(one.name, ImagesPlan(refusal=refusal), _with_verdict(images, verdict))
     notes = [image.note for image in images if image.note]
-    if need.total and one.host.docker.images_free is None:
+    if need.total and is_stopped:
+        notes.append(Note(f"up to {format_size(need.total)} go to the disk", "what is there already is not known yet"))
+    elif need.total and one.host.docker.images_free is None:
         notes.append(Note(f"{format_size(need.total)} go to the disk", "how much is free there is not known"))
     pulls = tuple(image.pull for image in images if image.pull)
     return Settled(one.name, replace(one.plan, pull=pulls, notes=(*one.plan.notes, *notes)), images)

@@ -54,6 +54,12 @@ def test_only_missing_images_are_pulled_in_the_order_wished() -> None:
     assert [note.choice for note in found.notes] == ["pulls b:1", "pulls python:3.12", "1 of 3 images are there"]
 
 
+def test_a_pull_of_an_earlier_run_is_told_where_there_is_more_to_pull() -> None:
+    host = replace(READY, docker=replace(READY.docker, images=(), pulling="docker (pid 90)"))
+    assert "docker (pid 90)" in [note.because for note in plan(host, Settings(images=("lab/a:1",))).notes]
+    assert plan(host, Settings()).notes == ()
+
+
 def test_nothing_wished_is_nothing_to_do() -> None:
     assert plan(READY, Settings()) == ImagesPlan()
 

@@ -261,6 +261,18 @@ def test_free_space_that_is_not_known_is_a_note() -> None:
     assert "unknown" in render_preflight(rows)[1]
 
 
+def test_a_docker_that_is_stopped_may_have_filled_the_disk_with_these_very_images() -> None:
+    stopped = with_docker(READY, replace(DOCKER, running=False, images=None, layers=None, images_free=GB))
+    plan, _ = settle_one(pulls("a", CUDA, host=stopped), found(CUDA, manifest("amd64", 50 * GB)))
+    assert plan.refusal is None
+    assert plan.notes[-1].because == "what is there already is not known yet"
+
+
+def test_how_long_a_registry_wants_to_be_left_alone_is_told() -> None:
+    plan, _ = settle_one(pulls("a", CUDA), {CUDA: Missing(CUDA, Trouble.RATE_LIMIT, "429", retry_after=90)})
+    assert "answers again in 90 s" in plan.notes[-1].because
+
+
 def test_archives_are_judged_by_platform_and_exact_size() -> None:
     archive = Archive("/srv/images/torch.tar", 4 * GB, (TORCH,), (digest("e"),), ("amd64",), 9 * GB)
     plan, rows = settle_one(pulls("a", load=(archive,)), {})
