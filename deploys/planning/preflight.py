@@ -140,7 +140,7 @@ def _find_manifest(found: Found, architecture: str) -> Manifest | None:
 
 
 def _judge_found(one: HostPulls, found: Found, manifest: Manifest | None, there: frozenset[str]) -> Judged:
-    row = _row(one, found.reference, "ok")
+    row = replace(_row(one, found.reference, "ok"), digest=found.digest)
     if manifest is None:
         names = [f"{other.os}/{other.architecture}" for other in found.manifests if other.os != "unknown"]
         return _wrong_platform(one, row, tuple(names))

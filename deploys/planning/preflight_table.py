@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deploys.planning.disk import format_size
 from deploys.planning.images import parse_reference
 
-TITLES = ("image", "platform", "hosts", "download", "on disk", "free", "verdict")
+TITLES = ("image", "digest", "platform", "hosts", "download", "on disk", "free", "verdict")
 NAMED_HOSTS = 3
 
 
@@ -23,13 +23,14 @@ class Row:
     on_disk: int | None
     free: int | None
     verdict: str  # ok, or what is wrong
+    digest: str = ""  # of what the image's name stands for now: sha256:…; "": not known
 
 
 def render_preflight(rows: Iterable[Row]) -> list[str]:
     """The table's lines, none without rows. Hosts for which all is the same share a line, with the least free space."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.image, row.platform, row.download, row.on_disk, row.verdict), []).append(row)
+        groups.setdefault((row.image, row.digest, row.platform, row.download, row.on_disk, row.verdict), []).append(row)
     if not groups:
         return []
     images = {row.image: None for group in groups.values() for row in group}
@@ -45,6 +46,7 @@ def _cells(group: list[Row]) -> tuple[str, ...]:
     free = min((row.free for row in group if row.free is not None), default=None)
     return (
         parse_reference(first.image).short,
+        first.digest.removeprefix("sha256:")[:12] or "unknown",
         first.platform,
         ", ".join(names) if len(names) <= NAMED_HOSTS else f"{len(names)} hosts",
         _size(first.download),

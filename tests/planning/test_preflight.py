@@ -124,8 +124,8 @@ def test_hosts_of_two_platforms_get_their_own_manifest_of_one_index() -> None:
     assert (server.manifest, board.manifest) == (digest("1"), digest("2"))
     assert (server.size, board.size) == (6 * GB, 4 * GB)
     assert rows == (
-        Row(TORCH, "linux/amd64", "server", 6 * GB, 15 * GB, 200 * GB, "ok"),
-        Row(TORCH, "linux/arm64", "board", 4 * GB, 10 * GB, 200 * GB, "ok"),
+        Row(TORCH, "linux/amd64", "server", 6 * GB, 15 * GB, 200 * GB, "ok", digest("f")),
+        Row(TORCH, "linux/arm64", "board", 4 * GB, 10 * GB, 200 * GB, "ok", digest("f")),
     )
 
 
@@ -232,7 +232,7 @@ def test_a_large_image_on_a_small_board_is_refused_with_the_missing_gigabytes() 
     )
     # 15 GB and a tenth of the 3 GB.
     assert refusal_of(plan).brief == "the images do not fit on the disk: 12.3 GB short"
-    assert rows[0] == Row(L4T, "linux/arm64", "orin", 6 * GB, 15 * GB, 3 * GB, "12.3 GB short")
+    assert rows[0] == Row(L4T, "linux/arm64", "orin", 6 * GB, 15 * GB, 3 * GB, "12.3 GB short", digest("f"))
 
 
 def test_containerds_store_needs_the_packed_layers_besides() -> None:
@@ -344,6 +344,15 @@ def test_hosts_that_are_refused_anyway_do_not_count() -> None:
     assert plans["gpu"].refusal is None
 
 
+TABLE = """\
+image                                digest        platform     hosts    download  on disk  free     verdict
+nvidia/cuda:12.6.3-base-ubuntu24.04  ffffffffffff  linux/amd64  5 hosts  4 GB      10 GB    50 GB    ok
+nvidia/cuda:12.6.3-base-ubuntu24.04  ffffffffffff  linux/arm64  board    142 MB    355 MB   200 GB   ok
+nvidia/cuda:12.6.3-base-ubuntu24.04  ffffffffffff  linux/amd64  small    4 GB      10 GB    10 GB    1 GB short
+nvcr.io/nvidia/pytorch:25.04-py3     unknown       linux/amd64  new      unknown   unknown  unknown  needs credentials
+"""
+
+
 def test_hosts_for_which_all_is_the_same_share_a_line() -> None:
     images = found(CUDA, manifest("amd64", 4 * GB), manifest("arm64", 142_000_000, digit="2"))
     images |= missing(TORCH, Trouble.UNAUTHORIZED)
@@ -354,13 +363,7 @@ def test_hosts_for_which_all_is_the_same_share_a_line() -> None:
         pulls("new", TORCH, host=with_free(None)),
     ]
     _, rows = settle(fleet, Answers(images, {}))
-    assert render_preflight(rows) == [
-        "image                                platform     hosts    download  on disk  free     verdict",
-        "nvidia/cuda:12.6.3-base-ubuntu24.04  linux/amd64  5 hosts  4 GB      10 GB    50 GB    ok",
-        "nvidia/cuda:12.6.3-base-ubuntu24.04  linux/arm64  board    142 MB    355 MB   200 GB   ok",
-        "nvidia/cuda:12.6.3-base-ubuntu24.04  linux/amd64  small    4 GB      10 GB    10 GB    1 GB short",
-        "nvcr.io/nvidia/pytorch:25.04-py3     linux/amd64  new      unknown   unknown  unknown  needs credentials",
-    ]
+    assert render_preflight(rows) == TABLE.splitlines()
 
 
 @pytest.mark.parametrize("reference", ["localhost:5000/lab/x:1", "127.0.0.1:5000/lab/x:1"])
