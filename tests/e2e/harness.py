@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pprint
@@ -50,7 +51,8 @@ class Run:
     def preflight(self) -> list[dict[str, str]]:
         """The table of what is to be fetched: column title -> cell, for each line."""
         _, _, table = self.text.partition("--> Images to fetch:\n")
-        lines = [re.split(r"  +", line.strip()) for line in re.match(r"(?:    .*\n)*", table)[0].splitlines()]  # type: ignore[index]
+        rows = itertools.takewhile(lambda line: line.startswith(" " * 8), table.splitlines())
+        lines = [re.split(r"  +", line.strip()) for line in rows]
         return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
 
     @property
