@@ -36,7 +36,9 @@ take_away() {
     }
   fi
   name_of=${1#gpu-hosts-cache-}
-  rm -f "$dir/$name_of.yml" "$dir/$name_of.config" "$dir/$name_of.htpasswd"
+  # What a change that was cut off has put aside goes as well: it may have the upstream's password.
+  docker rm -f "${1}_before" >/dev/null 2>&1
+  rm -f "$dir/$name_of.yml" "$dir/$name_of.config" "$dir/$name_of.htpasswd" "$dir/$name_of.config.before" "$dir/$name_of.htpasswd.before"
   printf 'removed %s; its images are still in %s\n' "$1" "$folder/$name_of"
 }
 
@@ -181,7 +183,7 @@ need_docker "registry cache"
   "there is no openssl on this host" "install the package openssl"
 mkdir -p "$dir" "$folder" && chmod 0700 "$dir" || fail "the cache has no place" "$dir, $folder" "look at their file systems"
 if [ -s "$RUN/input" ] && ! docker image inspect "$image" >/dev/null 2>&1; then
-  docker pull --quiet "$image" >"$log" 2>&1 || fail "the cache's image cannot be pulled; nothing was changed" \
+  timeout 1800 docker pull --quiet "$image" >"$log" 2>&1 || fail "the cache's image cannot be pulled; nothing was changed" \
     "$image: $(short "$log" 3)" "check registry_cache_image and the host's network"
 fi
 : >"$RUN/environment"

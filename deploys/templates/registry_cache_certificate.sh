@@ -9,7 +9,9 @@ make_key() {
 
 # ensure_authority: one that outlives the certificate it is about to sign. What trusted its predecessor must be told of it.
 ensure_authority() {
-  if [ -s "$dir/ca.key" ] && openssl x509 -noout -checkend $((lasts * 86400)) -in "$dir/ca.crt" >/dev/null 2>&1; then
+  # One that begins in the future is of a clock that was wrong: nothing it signs would be trusted.
+  if [ -s "$dir/ca.key" ] && openssl x509 -noout -checkend $((lasts * 86400)) -in "$dir/ca.crt" >/dev/null 2>&1 &&
+    openssl verify -CAfile "$dir/ca.crt" "$dir/ca.crt" >/dev/null 2>&1; then
     return 0
   fi
   {

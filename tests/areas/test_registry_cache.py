@@ -5,9 +5,14 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from deploys.areas.registry_cache import (
     CacheSecrets,
@@ -168,6 +173,24 @@ def test_an_authority_that_ends_before_its_certificate_would_is_replaced(host: P
     assert subprocess.run(verify, capture_output=True, check=False).returncode == 0
 
 
+def test_an_authority_of_a_clock_that_was_ahead_is_replaced(host: Place) -> None:
+    folder = host.path(FOLDER)
+    folder.mkdir(parents=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "of the future")])
+    begins = datetime.now(UTC) + timedelta(days=400)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    (folder / "ca.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    (folder / "ca.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    assert set_up(host, plan(host, {"nvcr.io": "one\n"})) == Finished(0, "")
+    assert "future" not in certificate(host, "-subject", name="ca.crt")
+
+
 def test_passwords_are_in_files_of_roots_alone(host: Place) -> None:
     host.path("/status").write_text("401")
     assert set_up(host, plan(host, {"nvcr.io": "one\n"}), SECRETS) == Finished(0, "")
@@ -226,6 +249,10 @@ def test_an_upstream_that_goes_leaves_its_images(host: Place) -> None:
     stored = host.path("/var/lib/cache/docker.io/docker")
     stored.mkdir()
     host.path("/containers/gpu-hosts-cache-mine").write_text("true \n")
+    # As a change leaves it that was cut off.
+    host.path(f"/containers/{HUB}_before").write_text("false 0\n")
+    for name in ("config", "htpasswd"):
+        host.path(f"{FOLDER}/docker.io.{name}.before").write_text("a password")
     done = set_up(host, plan(host, {}, remove=(HUB, "gpu-hosts-cache-mine"), certificate=False))
     assert "it has no label gpu-hosts.registry-cache" in done.output
     assert containers(host) == {"theirs": True, NVCR: True, "gpu-hosts-cache-mine": True}
