@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import bcrypt
@@ -111,9 +112,14 @@ def mark_secrets(secrets: CacheSecrets) -> dict[str, str]:
             (secret.username, secret.password) if secret else ()
             for secret in (secrets.upstreams.get(upstream), secrets.clients.get(upstream))
         ]
-        slow = hashlib.scrypt(json.dumps(told).encode(), salt=upstream.encode(), n=2**14, r=8, p=1, dklen=4)
-        marks[upstream] = slow.hex()
+        marks[upstream] = _slow_hash(json.dumps(told), upstream)
     return marks
+
+
+@cache
+def _slow_hash(text: str, salt: str) -> str:
+    """Once for all hosts of a group with the same settings: nothing else goes on meanwhile."""
+    return hashlib.scrypt(text.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=4).hex()
 
 
 def authority_file(settings: Settings, host: str) -> Path:
