@@ -21,7 +21,7 @@ check: .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 # What a run costs, beside a hand-written script over plain ssh.
 bench: .venv
