@@ -100,8 +100,8 @@ def _settle(planned: dict[str, Planned]) -> dict[str, Planned]:
         images, settings = one.plan.images, one.session.settings
         if settings.images_preflight and not images.refusal and (images.pull or images.load):
             asks_as = (
-                tuple(one.session.secrets.registries.items()),
-                tuple(settings.images_mirrors.items()),
+                frozenset(one.session.secrets.registries.items()),
+                frozenset(settings.images_mirrors.items()),
                 one.session.files.mirror_ca,
             )
             groups.setdefault(asks_as, {})[name] = one

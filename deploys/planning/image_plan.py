@@ -151,7 +151,8 @@ def _names_to_prune(
     repositories = _repositories(wanted, mirrors)
     # A tag that is given to what is pulled is no name of the old image any more.
     moved = {one.tag for one in pull if one.digest}
-    names_kept = {name for text in keep for name in _own_names(text)} - moved
+    # What is there by a cache's name alone is only given its own.
+    names_kept = {name for text in keep for name in _own_names(text)} - moved | {one.source for one in pull}
     in_use = {container.image_id for container in docker.containers or ()}
     prune: list[str] = []
     kept: list[str] = []

@@ -175,6 +175,14 @@ def test_an_old_image_from_a_cache_loses_that_name_too() -> None:
     assert found.prune == from_cache.names
 
 
+def test_an_image_that_is_there_by_a_caches_name_alone_stays_to_be_given_its_own() -> None:
+    nameless = Image("sha256:5", (f"cache.lab:5001/lab/a@{NEW}",))
+    mirrors = MirrorsPlan(rewrites=(("nvcr.io", "cache.lab:5001"),))
+    settings = Settings(images=(f"nvcr.io/lab/a:1@{NEW}",), images_prune=True)
+    found = plan(having(nameless), settings, mirrors=mirrors)
+    assert (len(found.pull), found.prune) == (1, ())
+
+
 def test_the_proofs_image_stays_where_this_run_does_not_come_to_the_proof() -> None:
     proofs, old = Image("sha256:8", (f"lab/a@{DIGEST}",)), Image("sha256:9", ("lab/a:0",))
     settings = Settings(images=("lab/a:1",), images_prune=True, gpu_proof_image=f"lab/a:cuda@{DIGEST}")
