@@ -188,6 +188,8 @@ watch() {
   shift
   # Whoever works has it locked.
   if [ -e "$folder/worker.$token" ] && ! flock -n 8 8<"$folder/worker.$token"; then working=yes; fi 2>/dev/null
+  # A worker that was killed could not take the credentials away.
+  [ ! -d "$folder/docker" ] || flock -n "$folder/lock" rm -rf "$folder/docker"
   echo "working=$working"
   for key; do
     printf '%s ' "$key"

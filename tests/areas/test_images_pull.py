@@ -290,8 +290,9 @@ def test_without_contact_for_too_long_the_host_fails_and_the_pull_goes_on(
 
 def test_worker_that_was_killed_is_noticed(board: ImagesHost) -> None:
     board.pull_does("kill -9 $PPID")
-    assert not pull(board, CUDA)
+    assert not pull(board, TOOLS, secrets={"nvcr.io": KEY})
     assert "has ended without a result" in board.text
+    assert "docker" not in left(board)
 
 
 def test_docker_that_does_not_answer_is_said_before_anything_begins(board: ImagesHost) -> None:
