@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 from pyinfra.connectors.local import LocalConnector
 
 from deploys.areas.access import Access, load_detached, run_now
-from deploys.areas.pulls import ask, expect, pull_group
+from deploys.areas.pulls import BEGINS_WITHIN, ask, expect, pull_group
 from deploys.areas.waves import Wave
 from deploys.planning.pull_progress import describe_bytes, short_name
 from deploys.planning.records import Archive, ImagesPlan, Pull
@@ -82,7 +82,7 @@ def _load(host: Host, access: Access, archive: Archive) -> bool:
     if isinstance(host.connector, LocalConnector):
         return _run(host, _load_command(access, archive, archive.path, remove=False))
     words = shlex.join(["sh", "-c", MAKE_FILE, "gpu-hosts", str(archive.size // 1024)])
-    made, said = ask(host, StringCommand(words))
+    made, said = ask(host, StringCommand(words), within=BEGINS_WITHIN)
     if not made:
         return _fail(host, archive, said.strip() or "no contact")
     remote = said.strip()
@@ -90,7 +90,7 @@ def _load(host: Host, access: Access, archive: Archive) -> bool:
         host.connector.put_file(archive.path, remote)
     except Exception as error:  # paramiko's and the socket's own: a full disk, a lost connection
         logger.debug("the upload to %s failed", host.name, exc_info=True)
-        ask(host, StringCommand(f"rm -f {shlex.quote(remote)}"))
+        ask(host, StringCommand(f"rm -f {shlex.quote(remote)}"), within=BEGINS_WITHIN)
         return _fail(host, archive, f"the upload to {remote} failed: {error!r}")
     return _run(host, _load_command(access, archive, remote, remove=True))
 

@@ -39,7 +39,9 @@ from deploys.registry.credentials import Secret
 
 POLL = 2  # seconds between two questions to a host, at least
 POLLS = 40  # questions a second to all hosts, at most: each costs this machine some milliseconds
-PATIENCE = 600  # seconds without contact
+# Seconds without contact. Every host of the run waits for the last one, so one that is gone is not waited for long; a
+# pull that was begun goes on without us.
+BEGINS_WITHIN, PATIENCE = 30, 180
 ANSWERS_WITHIN = 120  # seconds; a connection that says nothing for longer is dead
 WATCH = 'exec sh /var/lib/gpu-hosts/images/script watch "$@"'
 # config.json's key of Docker Hub: docker/cli, cli/config/credentials, and moby, registry.IndexServer.
@@ -56,12 +58,15 @@ def pull_group(host: Host, access: Access, pulls: tuple[Pull, ...], secrets: Map
     command = access.command(
         load_detached("images_pull"), "images-start", "start", token, *words, stdin=docker_config(pulls, secrets)
     )
-    started, said = ask(host, command)
+    started, said = ask(host, command, within=BEGINS_WITHIN)
     if started:
         return _Watch(host, pulls, secrets).run(access, token)
     if not said:
         _explain(
-            host, "the pulls could not be begun", f"no contact for {PATIENCE} s", "look at the host, run this again"
+            host,
+            "the pulls could not be begun",
+            f"no contact for {BEGINS_WITHIN} s",
+            "look at the host, then run this again",
         )
     else:
         host.log(f"the pulls could not be begun: {said}", log_func=logger.error)
@@ -89,10 +94,10 @@ def docker_config(pulls: tuple[Pull, ...], secrets: Mapping[str, Secret]) -> str
     return json.dumps({"auths": auths})
 
 
-def ask(host: Host, command: StringCommand) -> tuple[bool, str]:
+def ask(host: Host, command: StringCommand, *, within: float) -> tuple[bool, str]:
     """Run a command that may run twice, over a new connection where the old one is lost.
 
-    Returns True and its standard output, or False and all that it said: nothing after ``PATIENCE`` seconds without
+    Returns True and its standard output, or False and all that it said: nothing after ``within`` seconds without
     contact.
     """
     command.connector_arguments["_timeout"] = ANSWERS_WITHIN
@@ -107,7 +112,7 @@ def ask(host: Host, command: StringCommand) -> tuple[bool, str]:
             seen = repr(error)
         logger.debug("no answer from %s: %s", host.name, seen)
         if deadline is None:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + within
             host.log("the connection is lost; what was begun there goes on, and we try to come back")
         time.sleep(POLL)
         left = deadline - time.monotonic()
@@ -136,7 +141,7 @@ class _Watch:
         """Until the host is done with them. Returns whether all are there."""
         command = access.ask(WATCH, token, *self._pulls)
         while True:
-            ok, said = ask(self._host, command)
+            ok, said = ask(self._host, command, within=PATIENCE)
             watched = read_watched(said)
             if not ok or watched is None:
                 self._give_up(said)

@@ -49,7 +49,7 @@ def start(board: ImagesHost, token: str, *wanted: Pull) -> None:
     words = [word for one in wanted for word in (key_of(one), one.source, one.tag, "", "no")]
     script = load_detached("images_pull")
     command = ACCESS.command(script, "images-start", "start", token, *words, stdin=docker_config(wanted, {}))
-    done, said = pulls.ask(board.as_pyinfras, command)
+    done, said = pulls.ask(board.as_pyinfras, command, within=1)
     assert (done, said) == (True, "")
 
 
@@ -278,6 +278,7 @@ def test_watch_comes_back_after_a_lost_connection(board: ImagesHost) -> None:
 def test_without_contact_for_too_long_the_host_fails_and_the_pull_goes_on(
     board: ImagesHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pulls, "BEGINS_WITHIN", 0.05)
     monkeypatch.setattr(pulls, "PATIENCE", 0.05)
     go = blocked(board)
     start(board, "first", CUDA)
