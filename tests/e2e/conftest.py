@@ -16,6 +16,7 @@ LONGEST_FIRST = (
     "test_debian_archive.py",
     "test_fleet.py",
     "test_docker_versions.py",
+    "test_registry_cache.py",
     "test_images.py",
     "test_daemon_json.py",
     "test_daemon_versions.py",

@@ -75,6 +75,11 @@ class Traffic:
         """All of them, oldest first."""
         return list(vendors.read_requests(FOLDER)[self._begun :])
 
+    @property
+    def clients(self) -> set[str]:
+        """Whose they are."""
+        return {one["client"] for one in self.requests}
+
     def blobs(self, client: str) -> list[Mapping[str, Any]]:
         """Requests of this client for blobs."""
         return vendors.requests_of(self.requests, client=client, kind="blobs")
