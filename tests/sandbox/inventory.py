@@ -12,8 +12,8 @@ FLEET = ("server", "jetson", "wsl")  # each is the name of a host and of its kin
 PROOF_IMAGE = "docker.io/library/python:3.12-slim"
 # What the fleet's owner wishes for each kind of machine, beside what all get.
 WISHES: dict[str, dict[str, Any]] = {
-    "server": {"reboot": "when-needed", "images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
-    "jetson": {"nvidia_toolkit_jetson": "upgrade", "images": ["nvcr.io/nvidia/l4t-jetpack:r36.4.0"]},
+    "server": {"reboot": "when-needed", "images": ["cuda 12.6 base"]},
+    "jetson": {"nvidia_toolkit_jetson": "upgrade", "images": ["l4t-jetpack"]},
     "wsl": {"images": ["nvidia/cuda:12.6.3-base-ubuntu24.04"]},
     "debian": {"images": []},
     "ubuntu": {"reboot": "when-needed", "images": []},
@@ -33,12 +33,17 @@ def host_data(host: RunningHost, state: State) -> dict[str, Any]:
         "docker_key_fingerprint": state.fingerprints["docker-rpm" if host.kind in RELEASES else "docker"],
         "nvidia_toolkit_key_fingerprint": state.fingerprints["toolkit"],
         "nvidia_driver_key_fingerprint": state.fingerprints.get(f"driver-{host.kind}", state.fingerprints["driver"]),
-        "images": [f"{reference}@{state.images[reference]}" for reference in WISHES[host.kind]["images"]],
+        "images": [_pin(image, state) for image in WISHES[host.kind]["images"]],
         "gpu_proof_image": f"{PROOF_IMAGE}@{state.images[PROOF_IMAGE]}",
     }
     if host.sudo_password_file:
         data["sudo_password_file"] = str(CHECKOUT / host.sudo_password_file)
     return data
+
+
+def _pin(image: str, state: State) -> str:
+    """A reference by its digest as well; what is wanted in other words stays as it is."""
+    return f"{image}@{state.images[image]}" if image in state.images else image
 
 
 def controller_environment(state: State, client: str = "") -> dict[str, str]:
