@@ -116,8 +116,8 @@ def test_eight_hosts_cost_one_download(cache: Cache, fan: list[Machine], control
 
     address, others = cache.machine.host.address, {one.host.address for one in fan}
     assert others.isdisjoint(traffic.clients)
-    # distribution 2.8, which plays the cache, fetches what it lacks once to store it and once to hand it on; 3 does both
-    # at once. That is 91 352 598 bytes here, where eight hosts by themselves fetch 365 410 392.
+    # distribution 2.8, which plays the cache, fetches what it lacks once to store it and once to hand it on; 3 does
+    # both at once. That is 91 352 598 bytes here, where eight hosts by themselves fetch 365 410 392.
     blobs = [one for one in traffic.blobs(address) if one["method"] == "GET"]
     asked = Counter(one["path"] for one in blobs)
     assert set(asked.values()) <= {1, 2}, asked
