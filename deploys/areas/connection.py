@@ -27,11 +27,16 @@ def tune(host: Host) -> None:
 
 
 def close(connector: BaseConnector) -> None:
-    """Close the connection for good: pyinfra's own disconnect leaves the socket open."""
+    """Close the connection for good: pyinfra's own disconnect leaves the socket open.
+
+    The transport alone is closed: of a command over it pyinfra says that it failed. A client that is closed as a whole
+    has no transport any more, which pyinfra does not expect.
+    """
     connector.disconnect()
     client = getattr(connector, "client", None)
-    if client:
-        client.close()
+    transport = client.get_transport() if client else None
+    if transport:
+        transport.close()
 
 
 def connect(connector: BaseConnector, *, within: float) -> None:
