@@ -29,8 +29,7 @@ def tune(host: Host) -> None:
 def close(connector: BaseConnector) -> None:
     """Close the connection for good: pyinfra's own disconnect leaves the socket open.
 
-    The transport alone is closed: of a command over it pyinfra says that it failed. A client that is closed as a whole
-    has no transport any more, which pyinfra does not expect.
+    The transport alone is closed: a client that is closed as a whole has none any more.
     """
     connector.disconnect()
     client = getattr(connector, "client", None)
@@ -54,10 +53,13 @@ def connect(connector: BaseConnector, *, within: float) -> None:
 
 def reconnect(host: Host, *, within: float) -> bool:
     """Close the connection and try to open it again for ``within`` seconds. Returns whether it stands."""
+    before = getattr(host.connector, "client", None)
     close(host.connector)
     try:
         connect(host.connector, within=within)
     except ConnectError:
+        # pyinfra fails a command over a dead transport, and the whole run over a client that has never had one.
+        host.connector.client = before  # type: ignore[attr-defined]
         return False
     tune(host)
     return True
