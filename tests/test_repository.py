@@ -121,7 +121,7 @@ def imported_modules(source: Source) -> Iterator[tuple[int, str]]:
     package = module_name(source.path).split(".")
     if not source.path.endswith("/__init__.py"):
         package = package[:-1]
-    for node in ast.walk(source.tree):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -135,9 +135,15 @@ def is_below(name: str, roots: tuple[str, ...]) -> bool:
     return any(name == root or name.startswith(f"{root}.") for root in roots)
 
 
+@functools.cache
+def nodes(source: Source) -> tuple[ast.AST, ...]:
+    """Every node of its tree: several rules want them."""
+    return tuple(ast.walk(source.tree))
+
+
 def functions(source: Source) -> list[Function]:
     """Every function and method, nested ones too."""
-    return [node for node in ast.walk(source.tree) if isinstance(node, Function)]
+    return [node for node in nodes(source) if isinstance(node, Function)]
 
 
 def public_names(source: Source) -> Iterator[tuple[int, str, bool]]:
