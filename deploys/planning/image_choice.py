@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from string import ascii_lowercase, digits
 
@@ -17,6 +17,7 @@ from deploys.planning.versions import begins_with, numbers
 from facts.model import Host
 
 MOVING = "its tag moves: the same name can be another image tomorrow; a digest (@sha256:…) pins it"
+UNCHECKED = "if you know better, name it by its digest alone (NAME@sha256:…), which is pulled without this check"
 OTHERWISE = "give an exact reference (name:tag@sha256:…), or add what you know by the setting images_catalogue"
 
 
@@ -96,7 +97,8 @@ def _check_reference(text: str, target: Target, catalogue: Catalogue) -> Choice 
     found = fit(image, target, catalogue)
     if found.refused:
         nearest, otherwise = _nearest_to(image, target, catalogue)
-        return _refuse(f"{text} cannot run on this host", found.refused, nearest, otherwise)
+        refusal = _refuse(f"{text} cannot run on this host", found.refused, nearest, otherwise)
+        return replace(refusal, remedy=f"{refusal.remedy}; {UNCHECKED}")
     return Choice(text, text, f"as you named it, for {target}", (*found.warnings, *moving))
 
 

@@ -57,7 +57,7 @@ def jetson(l4t: str | None) -> Host:
 )
 def test_autotags_wrong_answers_are_refused_with_the_right_ones(l4t: str, wrong: str, right: str) -> None:
     found = refused(wrong, jetson(l4t))
-    assert found.remedy == f"take {right}, which runs here"
+    assert found.remedy.startswith(f"take {right}, which runs here; ")
     assert l4t in found.seen
 
 
@@ -152,7 +152,7 @@ def test_cuda_of_igpu_images_is_not_that_of_servers(image: str, l4t: str, warnin
 
 def test_igpu_images_change_their_line_with_24_08() -> None:
     found = refused("nvcr.io/nvidia/pytorch:24.08-py3-igpu", jetson("36.3.0"))
-    assert found.remedy == "take nvcr.io/nvidia/pytorch:24.05-py3-igpu, which runs here"
+    assert found.remedy.startswith("take nvcr.io/nvidia/pytorch:24.05-py3-igpu, which runs here; ")
 
 
 def test_an_unknown_release_takes_the_nearest_of_its_line_and_says_so() -> None:
@@ -332,7 +332,7 @@ def test_modelbox_for_x86_64_is_refused_on_arm64() -> None:
     ],
 )
 def test_images_for_other_machines_are_refused(wish: str, host: Host, nearest: str) -> None:
-    assert refused(wish, host, "580").remedy == f"take {nearest}, which runs here"
+    assert refused(wish, host, "580").remedy.startswith(f"take {nearest}, which runs here; ")
 
 
 @pytest.mark.parametrize(
@@ -391,3 +391,11 @@ def test_hosts_without_a_gpu_or_of_another_architecture() -> None:
     riscv = replace(BARE, platform=replace(BARE.platform, architecture="riscv64"))
     assert "riscv64" in refused("cuda", riscv, None).seen
     assert chosen("cuda", replace(BARE, gpus=()), "580").reference == "nvidia/cuda:13.0.3-base-ubuntu24.04"
+
+
+def test_who_knows_better_names_the_image_by_its_digest_alone() -> None:
+    digest = "sha256:" + "1" * 64
+    host = with_jetson(JETSON, l4t="36.4.7")
+    assert "by its digest alone" in refused(f"nvcr.io/nvidia/l4t-base:r36.2.0@{digest}", host, None).remedy
+    found = choose_image(f"nvcr.io/nvidia/l4t-base@{digest}", host, CATALOGUE, driver=None)
+    assert found == Choice(f"nvcr.io/nvidia/l4t-base@{digest}", f"nvcr.io/nvidia/l4t-base@{digest}", "as you named it")
