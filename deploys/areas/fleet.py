@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pyinfra import logger
 from pyinfra.api.exceptions import PyinfraError
@@ -124,12 +125,13 @@ def _settle_group(group: Mapping[str, Planned]) -> tuple[dict[str, ImagesPlan], 
     """The same for hosts that ask with the same credentials through the same mirrors."""
     fleet = [HostPulls(name, one.session.facts, one.plan.images, one.plan.mirrors) for name, one in group.items()]
     first = next(iter(group.values())).session
+    ca = first.settings.images_mirror_ca
     try:
         answers = look_up(
             questions(fleet),
             credentials=first.secrets.registries,
             mirrors=first.settings.images_mirrors,
-            ca=first.settings.images_mirror_ca,
+            ca=str(Path(ca).expanduser()) if ca else None,
         )
         plans, rows = settle(fleet, answers)
         return plans, render_preflight(rows)
