@@ -179,8 +179,8 @@ class Settings(BaseModel):
     )
     images_credentials: dict[str, Credential] = Field(
         default={},
-        description='Who you are there: {"nvcr.io": {"username": "$oauthtoken", "password_env": "NGC_API_KEY"}}, or '
-        "password_file, readable by you alone (0600).",
+        description="Who you are at registries, by password_env, or password_file, readable by you alone (0600): "
+        '{"nvcr.io": {"username": "$oauthtoken", "password_env": "NGC_API_KEY"}}.',
     )
     images_mirrors: dict[str, str] = Field(
         default={},
