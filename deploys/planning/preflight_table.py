@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deploys.planning.disk import format_size
 from deploys.planning.images import parse_reference
+from deploys.planning.report import align
 
 TITLES = ("image", "digest", "platform", "hosts", "download", "on disk", "free", "verdict")
 NAMED_HOSTS = 3
@@ -36,9 +37,7 @@ def render_preflight(rows: Iterable[Row]) -> list[str]:
     images = {row.image: None for group in groups.values() for row in group}
     order = {image: place for place, image in enumerate(images)}
     sorted_groups = sorted(groups.values(), key=lambda group: order[group[0].image])
-    table = [TITLES, *map(_cells, sorted_groups)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    return align([TITLES, *map(_cells, sorted_groups)])
 
 
 def _cells(group: list[Row]) -> tuple[str, ...]:

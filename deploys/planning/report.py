@@ -113,8 +113,12 @@ def _mechanisms(proof: Proof) -> str:
 
 
 def render_table(rows: list[Row]) -> list[str]:
-    """The closing table as lines, each column as wide as its widest cell."""
-    table = [tuple(vars(row).values()) for row in (TITLES, *rows)]
+    """The closing table as lines."""
+    return align([tuple(vars(row).values()) for row in (TITLES, *rows)])
+
+
+def align(table: list[tuple[str, ...]]) -> list[str]:
+    """The lines of a table, each column as wide as its widest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
 

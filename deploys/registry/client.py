@@ -31,18 +31,14 @@ def look_up(
     credentials: Mapping[str, Secret],
     mirrors: Mapping[str, str],
     ca: str | None,
-    known: Mapping[str, Found] = MappingProxyType({}),
 ) -> Answers:
     """Ask for every image, one question a reference. Raises nothing: trouble is part of the answers.
 
     ``credentials`` by registry, a mirror's by its own name and port. ``mirrors``: registry -> https address, which is
-    asked first, and alone if it answers. ``ca``: file of the certificate that the mirrors' are signed by. ``known``:
-    earlier answers by reference, which save the requests that count as pulls where the digest is still the same.
+    asked first, and alone if it answers. ``ca``: file of the certificate that the mirrors' are signed by.
     """
     with closing(_Registries(credentials, mirrors, ca)) as registries:
-        images = {
-            question.reference: _look_up(registries, question, known.get(question.reference)) for question in questions
-        }
+        images = {question.reference: _look_up(registries, question) for question in questions}
         return Answers(images, registries.rates)
 
 
@@ -124,11 +120,11 @@ def _mirror_address(mirror: str) -> str:
     return f"{scheme}://{host_of(mirror)}{parts.path}"
 
 
-def _look_up(registries: _Registries, question: Question, known: Found | None) -> Found | Missing:
-    return registries.ask(question.reference, lambda registry: _find(registry, question, known))
+def _look_up(registries: _Registries, question: Question) -> Found | Missing:
+    return registries.ask(question.reference, lambda registry: _find(registry, question))
 
 
-def _find(registry: Registry, question: Question, known: Found | None) -> Found:
+def _find(registry: Registry, question: Question) -> Found:
     parsed = parse_reference(question.reference)
     try:
         digest = registry.digest_of(parsed.repository, parsed.digest or parsed.tag or "latest")
@@ -136,8 +132,6 @@ def _find(registry: Registry, question: Question, known: Found | None) -> Found:
         if error.trouble is Trouble.NO_TAG:
             error.close = _close_tags(registry, parsed)
         raise
-    if known and known.digest == digest and _covers(known, question.architectures):
-        return known
     document = registry.read(ManifestDocument, parsed.repository, digest)
     if document.manifests is None:
         return Found(question.reference, digest, (_read_image(registry, parsed.repository, digest, document, None),))
@@ -167,13 +161,6 @@ def _close_tags(registry: Registry, parsed: Reference) -> tuple[str, ...]:
 
 def _is_wanted(os: str, architecture: str, variant: str | None, architectures: frozenset[str]) -> bool:
     return os == "linux" and architecture in architectures and variant in BASE_VARIANTS
-
-
-def _covers(known: Found, architectures: frozenset[str]) -> bool:
-    """Whether everything is known that a question for these platforms would bring."""
-    return all(
-        each.layers for each in known.manifests if _is_wanted(each.os, each.architecture, each.variant, architectures)
-    )
 
 
 def _read_listed(

@@ -13,13 +13,11 @@ CUDA = "nvidia/cuda"
 BOTH = frozenset({"amd64", "arm64"})
 
 
-def ask(
-    site: Site, name: str, *architectures: str, known: Mapping[str, Found] | None = None
-) -> tuple[Found | Missing, Answers]:
+def ask(site: Site, name: str, *architectures: str) -> tuple[Found | Missing, Answers]:
     """Look one image of the site up, for these architectures."""
     reference = f"{site.host}/{name}"
     question = Question(reference, frozenset(architectures or ("amd64",)))
-    answers = look_up([question], credentials={}, mirrors={}, ca=None, known=known or {})
+    answers = look_up([question], credentials={}, mirrors={}, ca=None)
     return answers.images[reference], answers
 
 
@@ -96,23 +94,6 @@ def test_an_image_by_digest_and_one_without_a_tag(shelf: Shelf) -> None:
         by_digest, by_none = found(site, f"tools:gone@{digest}"), found(site, "tools")
     assert by_digest.digest == by_none.digest == digest
     assert site.paths[0] == f"HEAD /v2/tools/manifests/{digest}"
-
-
-def test_what_is_known_is_not_asked_for_again_while_the_tag_stays(shelf: Shelf) -> None:
-    name = f"{CUDA}:12.6.3-base-ubuntu24.04"
-    with serve(shelf) as site:
-        known = found(site, name, "amd64")
-        site.requests.clear()
-        again, _ = ask(site, name, "amd64", known={known.reference: known})
-        assert again == known
-        assert len(site.requests) == 1
-        wider, _ = ask(site, name, "amd64", "arm64", known={known.reference: known})
-        assert isinstance(wider, Found)
-        assert all(each.layers for each in wider.manifests[:2])
-        shelf.add_index(CUDA, {"linux/amd64": known.manifests[0].digest}, "12.6.3-base-ubuntu24.04")
-        moved, _ = ask(site, name, "amd64", known={known.reference: known})
-        assert isinstance(moved, Found)
-        assert moved.digest != known.digest
 
 
 def test_an_entry_without_a_platform_is_looked_into(shelf: Shelf) -> None:
