@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .devices import Camera, Devices, Listener
 from .printing import printable
 
 
@@ -148,6 +149,11 @@ class Container:
     runtime: str | None
     running: bool = True
     image_id: str = ""
+    project: str = ""  # of Docker Compose that it belongs to (label com.docker.compose.project)
+    service: str = ""  # its service there
+    health: str = ""  # healthy, unhealthy, starting; "": its image and its definition have no health check
+    exit_code: int | None = None  # of its last run, where it does not run
+    restarting: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,8 @@ class Docker:
     layers: tuple[str, ...] | None = None
     registry_files: tuple[SourceFile, ...] = ()  # hosts.toml and *.crt below /etc/docker/certs.d
     pulling: str | None = None  # a pull of an earlier run of ours that still goes on: "pull (pid 812)"
+    compose: str | None = None  # version of Docker Compose: 2.40.3; "1.29.2" is docker-compose, the one in Python
+    container_files: tuple[SourceFile, ...] = ()  # below /etc/gpu-hosts/containers: what we wrote for each of them
     shims: tuple[str, ...] = ()  # processes that keep containers of containerd, podman or CRI-O: "conmon (pid 77)"
 
     @property
@@ -253,16 +261,6 @@ class Sshd:
     sources: tuple[tuple[str, str], ...]  # file and line for each of the five that a file sets
     pending: bool  # marker of an sshd transaction that did not finish
     xauth: str | None  # path of xauth
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A video device node."""
-
-    device: str  # /dev/video0
-    name: str | None  # "HD Pro Webcam C920"
-    by_id: str | None  # /dev/v4l/by-id/…
-    index: int | None = None  # sysfs index: 0 is a device's first node; a USB camera's metadata node is 1
 
 
 @dataclass(frozen=True)
@@ -336,6 +334,11 @@ class Host:
     toolkit: Toolkit = field(default_factory=lambda: Toolkit((), None, ()))
     sshd: Sshd = field(default_factory=lambda: Sshd(None, None, None, (), False, None))
     cameras: tuple[Camera, ...] = ()
+    devices: Devices = field(default_factory=Devices)
+    listeners: tuple[Listener, ...] = ()
+    cgroup: int | None = None  # version of the control groups at /sys/fs/cgroup: 1 or 2
+    cpus: int | None = None  # online
+    memory: int | None = None  # bytes
     addresses: tuple[str, ...] = ()  # IP addresses of the host's interfaces, without loopback
     registry_cache: RegistryCache | None = None
     packages: Packages = field(default_factory=lambda: Packages(None, None, None, (), (), (), ()))

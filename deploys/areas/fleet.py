@@ -17,10 +17,11 @@ from pyinfra.context import ctx_config, ctx_host
 
 from deploys.areas.connection import tune
 from deploys.areas.session import Session, closed_session, open_session
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import make_plan, refuse_settings, refused_plan, settle_images
 from deploys.planning.preflight import HostPulls, questions, settle
 from deploys.planning.preflight_table import render_preflight
-from deploys.planning.records import Area, ImagesPlan, Plan, Refusal
+from deploys.planning.records import Area, ImagesPlan, Refusal
 from deploys.registry.client import look_up
 
 

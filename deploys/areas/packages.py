@@ -10,7 +10,8 @@ from pyinfra.api.operation import operation
 
 from deploys.areas.access import Access, load_detached
 from deploys.areas.session import Session
-from deploys.planning.records import Area, DockerPlan, DriverPlan, PackageGroup, Plan, Repository, ToolkitPlan
+from deploys.planning.host_plan import PackageGroup, Plan
+from deploys.planning.records import Area, DockerPlan, DriverPlan, Repository, ToolkitPlan
 
 
 @operation()

@@ -10,8 +10,10 @@ from pyinfra.api.state import State
 from pyinfra.context import host, state
 
 from deploys.areas.access import Access
+from deploys.areas.cameras import add_camera_users
 from deploys.areas.cdi import refresh_cdi
 from deploys.areas.closing import open_table, record
+from deploys.areas.containers import start_containers
 from deploys.areas.docker import change_daemon_json, prove_gpu
 from deploys.areas.fleet import Job, plan_in_fleet
 from deploys.areas.images import pull_images
@@ -35,9 +37,10 @@ from deploys.areas.sshd import set_x11_options
 from deploys.areas.verdict import conclude_unchanged, verdict
 from deploys.planning.check import Verdict
 from deploys.planning.driver import is_ours
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import ALL_AREAS
 from deploys.planning.proof import driver_identity
-from deploys.planning.records import Area, Plan
+from deploys.planning.records import Area
 from deploys.planning.report import describe_plan, make_row
 
 
@@ -55,7 +58,9 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     loaded = _emit_reboot(plan, session.access, after=packages) or reload
     cdi = _emit_cdi(plan, session, after=packages + loaded)
     proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
-    _emit_verdict(plan, session, sshd + packages + docker + loaded + cdi + proof)
+    cameras = _emit_cameras(plan, session.access)
+    containers = _emit_containers(plan, session, after=packages + docker + loaded + cdi)
+    _emit_verdict(plan, session, sshd + packages + docker + loaded + cdi + proof + cameras + containers)
 
 
 def verify() -> None:
@@ -224,6 +229,24 @@ def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> 
             access=session.access,
             _ignore_errors=True,
             _if=_all_succeeded(after),
+        )
+    ]
+
+
+def _emit_cameras(plan: Plan, access: Access) -> list[OperationMeta]:
+    if not plan.cameras.memberships:
+        return []
+    name = "Let users reach the cameras"
+    return [add_camera_users(name=name, plan=plan.cameras, access=access, _ignore_errors=True)]
+
+
+def _emit_containers(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:
+    if not (plan.containers.start or plan.containers.remove):
+        return []
+    name = "Start the containers"
+    return [
+        start_containers(
+            name=name, plan=plan.containers, access=session.access, _ignore_errors=True, _if=_all_succeeded(after)
         )
     ]
 

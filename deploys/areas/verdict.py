@@ -14,7 +14,8 @@ from deploys.areas.session import Session, probe
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Finding, Verdict, check, sum_up
 from deploys.planning.diagnosis import diagnose
-from deploys.planning.records import Area, Plan
+from deploys.planning.host_plan import Plan
+from deploys.planning.records import Area
 from deploys.planning.report import Row, describe_findings, make_row
 from facts.model import Host
 

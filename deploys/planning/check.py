@@ -11,11 +11,12 @@ from deploys.planning.cdi import is_stale
 from deploys.planning.daemon import is_heeded
 from deploys.planning.docker_choice import Wish
 from deploys.planning.driver import is_ours
+from deploys.planning.host_plan import Plan
 from deploys.planning.image_plan import has_archive
 from deploys.planning.images import is_present
 from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
-from deploys.planning.records import Area, Plan, Refusal
+from deploys.planning.records import Area, Refusal
 from deploys.planning.registry_cache import cache_faults
 from deploys.planning.versions import numbers, upstream
 from facts.model import Host, PlatformKind, Proof

@@ -29,6 +29,7 @@ class LocalFiles:
 
     mirror_ca: str | None = None  # text of the certificate in images_mirror_ca
     archives: tuple[Archive, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()  # other files, by the path that a setting has: compose files, public keys
     cache_marks: tuple[tuple[str, str], ...] = ()  # of the site cache's upstreams: change with their passwords
 
 
@@ -41,8 +42,12 @@ def plan_images(
     driver: DriverPlan,
     proof: ProofPlan,
     mirrors: MirrorsPlan,
+    also: tuple[str, ...] = (),
 ) -> ImagesPlan:
-    """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet."""
+    """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet.
+
+    ``also``: references that something else of this host needs.
+    """
     version = _driver_afterwards(driver, host)
     answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
     refused = [answer for answer in answers if isinstance(answer, Refusal)]
@@ -50,7 +55,7 @@ def plan_images(
         return ImagesPlan(refusal=_join(refused))
     choices = [answer for answer in answers if isinstance(answer, Choice)]
     chosen = [choice.reference for choice in choices]
-    wanted = _each_once((*chosen, *([proof.image] if proof.image else [])))
+    wanted = _each_once((*chosen, *also, *([proof.image] if proof.image else [])))
     load, not_for_us = _archives_to_load(files.archives, host)
     missing = [reference for reference in wanted if not is_present(reference, _after_loading(load, host))]
     pull = tuple(make_pull(reference, mirrors) for reference in missing)

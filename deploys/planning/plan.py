@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deploys.planning.cameras import plan_cameras
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import plan_cdi
+from deploys.planning.containers import plan_containers
 from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
+from deploys.planning.host_plan import AreaPlan, Plan
 from deploys.planning.image_plan import LocalFiles, plan_images
 from deploys.planning.images import is_present
 from deploys.planning.mirrors import plan_mirrors
@@ -16,15 +19,15 @@ from deploys.planning.obstacles import processes_at_work, refuse_host
 from deploys.planning.proof import plan_proof
 from deploys.planning.records import (
     Area,
-    AreaPlan,
     CachePlan,
+    CamerasPlan,
+    ContainersPlan,
     DaemonPlan,
     DockerPlan,
     DriverPlan,
     ImagesPlan,
     MirrorsPlan,
     Note,
-    Plan,
     ProofPlan,
     RebootPlan,
     Refusal,
@@ -77,22 +80,49 @@ def make_plan(
     )
     cache = _plan_cache(settings, host, catalogue, areas, files, docker=docker)
     mirrors = _plan_mirrors(settings, host, areas, files, docker=docker)
-    images = _plan_images(
-        settings, host, catalogue, areas, files, driver=driver, docker=docker, proof=proof, mirrors=mirrors
+    cameras = plan_cameras(settings, host, catalogue)
+    containers = _plan_containers(
+        settings, host, catalogue, areas, files, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon
     )
-    proof = _proof_with(images, proof, host)
-    return _limit(Plan(None, sshd, driver, docker, toolkit, daemon, cache, mirrors, images, reboot, proof), areas)
+    images = _plan_images(
+        settings,
+        host,
+        catalogue,
+        areas,
+        files,
+        driver=driver,
+        docker=docker,
+        proof=proof,
+        mirrors=mirrors,
+        containers=containers,
+    )
+    plan = Plan(None, sshd, driver, docker, toolkit, daemon, cache, mirrors, images, reboot, proof, cameras, containers)
+    return _limit(settle_images(plan, host, images), areas)
 
 
 def settle_images(plan: Plan, host: Host, images: ImagesPlan) -> Plan:
-    """The plan with its images as the registries' answers leave them. A proof whose image is refused is skipped."""
-    return replace(plan, images=images, proof=_proof_with(images, plan.proof, host))
+    """The plan with its images as the registries' answers leave them. What needs one that does not come is skipped."""
+    return replace(
+        plan,
+        images=images,
+        proof=_proof_with(images, plan.proof, host),
+        containers=_containers_with(images, plan.containers, host),
+    )
 
 
 def _proof_with(images: ImagesPlan, proof: ProofPlan, host: Host) -> ProofPlan:
     """The proof, skipped where its image does not come."""
     blocked = _blocked((Area.IMAGES, images))
     return ProofPlan(skipped=blocked) if blocked and proof.run and not is_present(proof.image, host) else proof
+
+
+def _containers_with(images: ImagesPlan, containers: ContainersPlan, host: Host) -> ContainersPlan:
+    """The containers, skipped where an image of one that is to be started does not come."""
+    needed = [image for project in containers.start for image in project.images]
+    blocked = _blocked((Area.IMAGES, images))
+    return (
+        ContainersPlan(skipped=blocked) if blocked and not all(is_present(one, host) for one in needed) else containers
+    )
 
 
 def refused_plan(refusal: Refusal) -> Plan:
@@ -110,6 +140,8 @@ def refused_plan(refusal: Refusal) -> Plan:
         ImagesPlan(skipped=because),
         RebootPlan(skipped=because),
         ProofPlan(skipped=because),
+        CamerasPlan(skipped=because),
+        ContainersPlan(skipped=because),
     )
 
 
@@ -313,10 +345,33 @@ def _plan_images(
     docker: DockerPlan,
     proof: ProofPlan,
     mirrors: MirrorsPlan,
+    containers: ContainersPlan,
 ) -> ImagesPlan:
     if blocked := _blocked((Area.DOCKER, docker), (Area.MIRRORS, mirrors), areas=areas):
         return ImagesPlan(skipped=blocked)
-    return plan_images(settings, host, catalogue, files, driver=driver, proof=proof, mirrors=mirrors)
+    also = tuple(image for project in containers.projects for image in project.images)
+    return plan_images(settings, host, catalogue, files, driver=driver, proof=proof, mirrors=mirrors, also=also)
+
+
+def _plan_containers(
+    settings: Settings,
+    host: Host,
+    catalogue: Catalogue,
+    areas: frozenset[Area],
+    files: LocalFiles,
+    *,
+    driver: DriverPlan,
+    docker: DockerPlan,
+    toolkit: ToolkitPlan,
+    daemon: DaemonPlan,
+) -> ContainersPlan:
+    if not settings.containers and not host.docker.container_files:
+        return ContainersPlan()
+    if blocked := _blocked((Area.DOCKER, docker), areas=areas):
+        return ContainersPlan(skipped=blocked)
+    return plan_containers(
+        settings, host, catalogue, files, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon
+    )
 
 
 def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:
@@ -334,4 +389,6 @@ def _limit(plan: Plan, areas: frozenset[Area]) -> Plan:
         images=plan.images if Area.IMAGES in areas else ImagesPlan(),
         reboot=plan.reboot if Area.REBOOT in areas else RebootPlan(),
         proof=plan.proof if Area.PROOF in areas else ProofPlan(),
+        cameras=plan.cameras if Area.CAMERAS in areas else CamerasPlan(),
+        containers=plan.containers if Area.CONTAINERS in areas else ContainersPlan(),
     )

@@ -26,6 +26,8 @@ class Area(StrEnum):
     IMAGES = "images"
     REBOOT = "reboot"
     PROOF = "gpu proof"
+    CAMERAS = "cameras"
+    CONTAINERS = "containers"
 
 
 class Action(StrEnum):
@@ -289,112 +291,61 @@ class ProofPlan:
 
 
 @dataclass(frozen=True)
-class PackageGroup:
-    """One area's part of the transaction for Docker, toolkit and tools; the fields are those of the areas' plans."""
+class CamerasPlan:
+    """What the host's cameras need. Pictures are taken by deploys/cameras.py alone (``pictures``)."""
 
-    area: Area
-    packages: tuple[str, ...] = ()
-    same_version: tuple[str, ...] = ()
-    release: str = ""
-    floor: str = ""
-    avoid: tuple[tuple[str, str], ...] = ()
-    remove: tuple[str, ...] = ()
-    hold: tuple[str, ...] = ()
-    restarts: bool = False
-    stops_containers: bool = False
-    source_path: str = ""  # of the repository that they come from, where that is added
-
-
-AreaPlan = (
-    SshdPlan
-    | DriverPlan
-    | DockerPlan
-    | ToolkitPlan
-    | DaemonPlan
-    | CachePlan
-    | MirrorsPlan
-    | ImagesPlan
-    | RebootPlan
-    | ProofPlan
-)
+    tools: tuple[str, ...] = ()  # packages: v4l-utils, a viewer
+    memberships: tuple[tuple[str, str], ...] = ()  # users to be made members: (user, group)
+    expected: tuple[tuple[str, str], ...] = ()  # all memberships that are wished for
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything one host needs."""
+class Answer:
+    """How a container shows from the host that it works: what listens, and what its first words are."""
 
-    host: Refusal | None  # set: nothing at all can be done on this host
-    sshd: SshdPlan
-    driver: DriverPlan
-    docker: DockerPlan
-    toolkit: ToolkitPlan
-    daemon: DaemonPlan
-    cache: CachePlan
-    mirrors: MirrorsPlan
-    images: ImagesPlan
-    reboot: RebootPlan
-    proof: ProofPlan
-    selected: frozenset[Area] = frozenset(Area)  # the areas of this run
+    address: str  # as published: 127.0.0.1, 0.0.0.0
+    port: int
+    says: str  # "SSH-2.0", "HTTP/1."; "": an accepted connection is enough
 
-    @property
-    def areas(self) -> tuple[tuple[Area, AreaPlan], ...]:
-        """The plans of this run's areas, in running order."""
-        every: tuple[tuple[Area, AreaPlan], ...] = (
-            (Area.SSHD, self.sshd),
-            (Area.DRIVER, self.driver),
-            (Area.DOCKER, self.docker),
-            (Area.TOOLKIT, self.toolkit),
-            (Area.DAEMON, self.daemon),
-            (Area.CACHE, self.cache),
-            (Area.MIRRORS, self.mirrors),
-            (Area.IMAGES, self.images),
-            (Area.REBOOT, self.reboot),
-            (Area.PROOF, self.proof),
-        )
-        return tuple((area, plan) for area, plan in every if area in self.selected)
 
-    @property
-    def repositories(self) -> tuple[Repository, ...]:
-        """The vendors' repositories that the packages of this plan come from."""
-        wanted = (self.driver.repository, self.docker.repository, self.toolkit.repository)
-        return tuple(repository for repository in wanted if repository)
+@dataclass(frozen=True)
+class Project:
+    """One of the wished containers: a compose project of its own, made of files below its folder on the host."""
 
-    @property
-    def refusals(self) -> tuple[Refusal, ...]:
-        """All refusals, in running order."""
-        refused = (self.host, *(plan.refusal for _, plan in self.areas))
-        return tuple(refusal for refusal in refused if refusal)
+    name: str  # of the wish; Docker Compose's project is gpu-hosts-NAME
+    files: tuple[tuple[str, str], ...]  # path below the folder, text: compose.yaml, Dockerfile
+    # What each service must come to: "healthy", "running", or "done" (it ends, with status 0).
+    services: tuple[tuple[str, str], ...]
+    build: bool = False  # an image of it is built on the host
+    answers: tuple[Answer, ...] = ()
+    images: tuple[str, ...] = ()  # what it needs on the host before: references, as resolved
+    patience: int = 120  # seconds in which it must come to that
+    # Commands inside a service once it has come up, each with the text its output must have: (service, script, text)
+    proofs: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
 
-    @property
-    def package_groups(self) -> tuple[PackageGroup, ...]:
-        """Docker, toolkit and tools: changed in one transaction, or one an area where that fails."""
-        docker, toolkit = self.docker, self.toolkit
-        groups = (
-            PackageGroup(
-                Area.DOCKER,
-                packages=docker.packages,
-                same_version=docker.same_version,
-                release=docker.release,
-                floor=docker.floor,
-                avoid=docker.avoid,
-                remove=docker.remove,
-                hold=docker.hold,
-                # What is in Docker's way may be an engine.
-                restarts=docker.restarts or bool(docker.remove),
-                stops_containers=docker.stops_containers,
-                source_path=docker.repository.source_path if docker.repository else "",
-            ),
-            PackageGroup(
-                Area.TOOLKIT,
-                packages=toolkit.packages,
-                same_version=toolkit.packages,
-                release=toolkit.release,
-                floor=toolkit.floor,
-                avoid=toolkit.avoid,
-                remove=toolkit.remove,
-                hold=toolkit.hold,
-                source_path=toolkit.repository.source_path if toolkit.repository else "",
-            ),
-            PackageGroup(Area.SSHD, packages=self.sshd.tools),
-        )
-        return tuple(group for group in groups if group.packages or group.remove or group.hold)
+
+@dataclass(frozen=True)
+class Refused:
+    """A wished container that cannot be had on this host. The others are none the worse."""
+
+    name: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True)
+class ContainersPlan:
+    """Compose projects of this host: those to start, those to remove, and all that must be there at the end."""
+
+    start: tuple[Project, ...] = ()  # missing, changed, or not in the state they must be in
+    remove: tuple[str, ...] = ()  # names of ours that nothing wishes for any more
+    projects: tuple[Project, ...] = ()  # all
+    refused: tuple[Refused, ...] = ()
+    compose: tuple[str, ...] = ()  # the command: ("docker", "compose") or ("docker-compose",)
+    tools: tuple[str, ...] = ()  # packages: docker-compose-plugin
+    notes: tuple[Note, ...] = ()
+    refusal: Refusal | None = None
+    skipped: str | None = None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from deploys.planning.check import Finding, format_age, toolkit_version
 from deploys.planning.driver import is_ours
+from deploys.planning.host_plan import AreaPlan, Plan
 from deploys.planning.proof import SHORT
-from deploys.planning.records import Area, AreaPlan, DaemonPlan, Plan, Refusal
+from deploys.planning.records import Area, DaemonPlan, Refusal
 from facts.model import Host, Proof
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from deploys.planning.container_settings import ContainerWish
 from deploys.planning.daemon_config import redacted
 
 
@@ -231,6 +232,22 @@ class Settings(BaseModel):
     registry_cache_clients: dict[str, Credential] = Field(
         default={}, description="For each upstream with credentials: user and password that the cache asks for."
     )
+    camera_tools: bool = Field(default=True, description="Install v4l-utils on hosts that have a camera.")
+    camera_users: tuple[str, ...] = Field(
+        default=(), description="Users to be put into the group video (on a Jetson render, too), for cameras over SSH."
+    )
+    camera_viewer: bool = Field(
+        default=False, description="Install a program that shows a camera's live picture over `ssh -Y`."
+    )
+    camera_sheet: str = Field(
+        default="cameras.html",
+        description="File of yours that deploys/cameras.py writes: a page with one picture of every camera.",
+    )
+    containers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")], ContainerWish] = Field(
+        default={},
+        description='Containers to have, by names of yours: {"front": {"kind": "hello_video"}}. docs/containers.md '
+        "lists the kinds and their options.",
+    )
     gpu_proof_image: str | None = Field(
         default=None,
         pattern=r"^[^@]+:[^/@]+$|@sha256:[0-9a-f]{64}$",
@@ -279,6 +296,10 @@ PREFIXES = (
     "sudo_password",
     "reboot_",
     "registry_",
+    "camera_",
+    "cameras_",
+    "container_",
+    "containers_",
 )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..model import Camera, Sshd
+from ..devices import Camera
+from ..model import Sshd
 from .answer import Answer, to_int
 
 MAIN = "/etc/ssh/sshd_config"

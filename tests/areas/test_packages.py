@@ -1,7 +1,8 @@
 """What the scripts are told of a plan's packages."""
 
 from deploys.areas.packages import encode_group
-from deploys.planning.records import Area, PackageGroup
+from deploys.planning.host_plan import PackageGroup
+from deploys.planning.records import Area
 
 
 def test_a_group_is_one_argument() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys.planning.records import Plan
+from deploys.planning.host_plan import Plan
 from facts.model import (
     Attempt,
     Docker,

@@ -6,8 +6,9 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Finding, Verdict, check, sum_up
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import ALL_AREAS, make_plan
-from deploys.planning.records import Area, Plan
+from deploys.planning.records import Area
 from deploys.planning.settings import Settings
 from facts.model import CdiSpec, Docker, Driver, Host, Kernel, ModuleFlavour, Proof, Toolkit
 from tests.planning.hosts import (

@@ -6,9 +6,10 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Finding, Verdict, check
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import make_plan
 from deploys.planning.proof import CDI, GPUS, explain
-from deploys.planning.records import Area, Plan
+from deploys.planning.records import Area
 from deploys.planning.settings import Settings
 from facts.model import Attempt, CdiSpec, Host, Proof
 from tests.planning.hosts import BARE, PROOF_IMAGE, READY

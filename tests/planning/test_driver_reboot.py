@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from deploys.planning.catalogue import Catalogue, load_catalogue
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import make_plan
-from deploys.planning.records import Area, Plan
+from deploys.planning.records import Area
 from deploys.planning.settings import Settings
 from facts.model import Container, Display, Host
 from tests.planning.hosts import DOCKER, DRIVER_580, READY, on

@@ -4,8 +4,8 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Verdict, check, sum_up
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import make_plan
-from deploys.planning.records import Plan
 from deploys.planning.report import describe_plan, make_row, render_table
 from deploys.planning.settings import Settings
 from facts.model import Host, PlatformKind

@@ -6,9 +6,10 @@ from dataclasses import fields, replace
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
+from deploys.planning.host_plan import PackageGroup, Plan
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.plan import ALL_AREAS, make_plan, refuse_settings, refused_plan
-from deploys.planning.records import Area, PackageGroup, Plan, Refusal
+from deploys.planning.records import Area, Refusal
 from deploys.planning.settings import Problem, Settings
 from facts.model import CdiSpec, Container, Host, Image, PlatformKind
 from tests.planning.hosts import (

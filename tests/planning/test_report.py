@@ -6,8 +6,8 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import check, format_age
+from deploys.planning.host_plan import Plan
 from deploys.planning.plan import make_plan
-from deploys.planning.records import Plan
 from deploys.planning.report import (
     TITLES,
     Row,

@@ -12,12 +12,13 @@ from typing import Any
 from deploys.planning.catalogue import Catalogue, load_catalogue
 from deploys.planning.check import check
 from deploys.planning.daemon_keys import Keys
+from deploys.planning.host_plan import Plan
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.images import go_architecture, parse_reference
 from deploys.planning.lookups import Answers, Found, Layer, Manifest, Missing
 from deploys.planning.plan import make_plan, settle_images
 from deploys.planning.preflight import HostPulls, questions, settle
-from deploys.planning.records import Action, Archive, DaemonPlan, ImagesPlan, Plan
+from deploys.planning.records import Action, Archive, DaemonPlan, ImagesPlan
 from deploys.planning.report import describe_findings, describe_plan
 from deploys.planning.settings import Settings
 from deploys.planning.versions import is_older
