@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from deploys.planning.container_settings import ComposeFile, HelloAudio, HelloGpu, HelloVideo, Modelbox
 from deploys.planning.settings import Settings
 
-SETTINGS = (Path(__file__).resolve().parents[1] / "docs/settings.md").read_text()
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = (ROOT / "docs/settings.md").read_text()
+CONTAINERS = (ROOT / "docs/containers.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def settings_table() -> str:
@@ -17,6 +22,29 @@ def settings_table() -> str:
         default = "unset" if field.default is None else f"`{field.default!r}`".replace("()", "[]").replace("'", '"')
         rows.append(f"| `{name}` | {default} | {field.description} |")
     return "\n".join(rows)
+
+
+def containers_table() -> str:
+    """The options of every kind of container as the table of docs/containers.md, but for those that all have."""
+    kinds: dict[str, type[BaseModel]] = {
+        "hello_gpu": HelloGpu,
+        "hello_audio": HelloAudio,
+        "hello_video": HelloVideo,
+        "modelbox": Modelbox,
+        "compose": ComposeFile,
+    }
+    rows = ["| kind | option | default | |", "|---|---|---|---|"]
+    for kind, model in kinds.items():
+        for name, field in model.model_fields.items():
+            if name not in ("kind", "cpus", "memory"):
+                shown = "needed" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
+                shown = "unset" if field.default is None else shown.replace("()", "[]")
+                rows.append(f"| {kind} | `{name}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_containers_table_is_the_declared_options() -> None:
+    assert containers_table() in CONTAINERS, f"put this table into docs/containers.md:\n{containers_table()}"
 
 
 def test_the_settings_table_is_the_declared_settings() -> None:

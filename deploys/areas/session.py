@@ -16,6 +16,7 @@ from deploys.areas.access import Access, read_module_key_password, read_password
 from deploys.areas.archives import read_archive
 from deploys.areas.registry_cache import CacheSecrets, check_secrets, mark_secrets
 from deploys.planning.catalogue import Catalogue, load_catalogue
+from deploys.planning.container_settings import ComposeFile, Modelbox
 from deploys.planning.image_catalogue import extend_catalogue
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.records import Archive
@@ -118,7 +119,22 @@ def _read_files(settings: Settings) -> LocalFiles | Problem:
             return archive
         archives.append(archive)
     ca = _read_text("images_mirror_ca", settings.images_mirror_ca)
-    return ca if isinstance(ca, Problem) else LocalFiles(ca, tuple(archives))
+    if isinstance(ca, Problem):
+        return ca
+    texts: list[tuple[str, str]] = []
+    for path in _paths_of_containers(settings):
+        text = _read_text("containers", path)
+        if isinstance(text, Problem):
+            return text
+        texts.append((path, text or ""))
+    return LocalFiles(ca, tuple(archives), tuple(texts))
+
+
+def _paths_of_containers(settings: Settings) -> tuple[str, ...]:
+    """The files of the owner's that the wished containers are made of."""
+    wishes = settings.containers.values()
+    keys = [wish.authorized_keys for wish in wishes if isinstance(wish, Modelbox) and wish.authorized_keys]
+    return (*keys, *(wish.file for wish in wishes if isinstance(wish, ComposeFile)))
 
 
 def _read_catalogue(settings: Settings) -> Catalogue | Problem:
