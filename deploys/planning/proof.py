@@ -83,6 +83,17 @@ def other_mechanisms(host: Host) -> tuple[str, ...]:
     return _mechanisms(host, version=numbers(host.docker.server_version or ""), with_cdi=with_spec)
 
 
+def mechanisms_afterwards(
+    host: Host, *, docker: DockerPlan, toolkit: ToolkitPlan, daemon: DaemonPlan, changes_driver: bool = False
+) -> tuple[str, ...]:
+    """Those that it has, or may have, after this run: a Docker that the run installs may have everything."""
+    changes_docker = bool(docker.packages or docker.start)
+    version = UNKNOWN_VERSION if changes_docker else numbers(host.docker.server_version or "")
+    takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon, version)
+    may_have_spec = bool(host.toolkit.cdi_specs or toolkit.packages or toolkit.cdi or changes_driver)
+    return _mechanisms(host, version=version, with_cdi=takes_cdi and may_have_spec)
+
+
 def _mechanisms(host: Host, *, version: tuple[int, ...], with_cdi: bool) -> tuple[str, ...]:
     """``with_cdi``: the daemon takes CDI devices, and there is a specification."""
     if host.docker_desktop or version < GPUS_SINCE:
@@ -110,11 +121,7 @@ def plan_proof(
     """
     # Docker Desktop has no `nvidia` runtime (docker/for-win issue 13907); --runtime needs no daemon restart elsewhere.
     mechanism = GPUS if host.docker_desktop else RUNTIME
-    changes_docker = bool(docker.packages or docker.start)
-    version = UNKNOWN_VERSION if changes_docker else numbers(host.docker.server_version or "")
-    takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon, version)
-    may_have_spec = bool(host.toolkit.cdi_specs or toolkit.packages or toolkit.cdi or changes_driver)
-    also = _mechanisms(host, version=version, with_cdi=takes_cdi and may_have_spec)
+    also = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon, changes_driver=changes_driver)
     stale = (
         stale_because(image, mechanism, host)
         or _changes("the driver" if changes_driver else "")

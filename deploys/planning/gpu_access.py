@@ -1,0 +1,127 @@
+"""How a compose service of a host gets the GPU: by the runtime, by ``gpus``, by ``deploy`` with devices, or by CDI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploys.planning.proof import CDI, GPUS, mechanisms_afterwards
+from deploys.planning.records import Area, DaemonPlan, DockerPlan, Refusal, ToolkitPlan
+from deploys.planning.versions import numbers
+from facts.model import Host
+
+RUNTIME = "nvidia"
+
+# What is merged into the service. Which driver libraries come along is left to the image and to the toolkit, which
+# takes utility and compute where nobody says otherwise (toolkit, internal/config/image, DefaultDriverCapabilities).
+SERVICES: Mapping[str, Mapping[str, object]] = {
+    "runtime": {"runtime": RUNTIME, "environment": {"NVIDIA_VISIBLE_DEVICES": "all"}},
+    # The text `all` is for Compose 2.33 and newer (compose-go 2.4.8); the list means the same to all that know `gpus`.
+    "gpus": {"gpus": [{"count": "all"}]},
+    "deploy": {
+        "deploy": {
+            "resources": {"reservations": {"devices": [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]}}
+        }
+    },
+    # Compose 2.30 and newer take the name among `devices` as well. This goes through any Compose that knows devices of
+    # a reservation (compose, pkg/compose/create.go, setReservations), and is in the way of no device of the service.
+    "cdi": {
+        "deploy": {
+            "resources": {
+                "reservations": {
+                    "devices": [{"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"], "capabilities": ["gpu"]}]
+                }
+            }
+        }
+    },
+}
+
+# First versions of Docker Compose. Which releases the changes are in was read in its repository.
+DEVICES_SINCE = "1.28"  # CHANGELOG.md, 1.28.0: "Support for Nvidia GPUs via device requests"
+GPUS_SINCE = "2.30"  # pull request 12197
+
+
+@dataclass(frozen=True)
+class GpuAccess:
+    """One of the ways, and the keys that a service needs for it."""
+
+    service: Mapping[str, object]
+    by: str  # runtime, gpus, deploy, cdi
+
+    def add_to(self, service: Mapping[str, object]) -> dict[str, object]:
+        """The service with these keys, its environment (a mapping) kept; it has no ``deploy`` of its own."""
+        environment = {**_environment(self.service), **_environment(service)}
+        return {**service, **self.service, **({"environment": environment} if environment else {})}
+
+
+def choose_gpu_access(
+    host: Host, *, docker: DockerPlan, toolkit: ToolkitPlan, daemon: DaemonPlan, compose: str, by: str = "auto"
+) -> GpuAccess | Refusal:
+    """The way of ``by``, or, for ``auto``, the first that works: what this run makes true counts.
+
+    ``compose`` is the version of the host's Docker Compose after the run; empty: any, and so the newest.
+    A refusal says why there is none, or what there is in place of the one that was asked for.
+    """
+    if toolkit.absent or not _has_gpu(host):
+        seen = "nvidia_toolkit is absent" if toolkit.absent else "no NVIDIA GPU that is this host's own"
+        return _refuse("no container of this host can have a GPU", seen, "take the wish for it off this host")
+    mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)
+    obstacles = {
+        "runtime": _runtime_obstacle(host, daemon),
+        "deploy": _devices_obstacle(host, mechanisms, compose, DEVICES_SINCE),
+        "cdi": _cdi_obstacle(host, mechanisms, compose),
+        "gpus": _devices_obstacle(host, mechanisms, compose, GPUS_SINCE),
+    }
+    ways = [way for way, obstacle in obstacles.items() if not obstacle]
+    if not ways:
+        seen = "; ".join(f"{way}: {obstacle}" for way, obstacle in obstacles.items())
+        remedy = "run deploys/container_toolkit.py and read its output"
+        return _refuse("no container of this host gets the GPU", seen, remedy)
+    if by != "auto" and by not in ways:
+        brief = f"this host's containers cannot have the GPU by {by}"
+        return _refuse(brief, obstacles[by], f'set gpu_by = "auto", or one of {", ".join(ways)}')
+    chosen = ways[0] if by == "auto" else by
+    return GpuAccess(SERVICES[chosen], chosen)
+
+
+def _environment(service: Mapping[str, object]) -> dict[str, object]:
+    found = service.get("environment")
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _has_gpu(host: Host) -> bool:
+    if host.jetson:
+        return True
+    if host.wsl:
+        return host.wsl.gpu_device
+    return any(gpu.bound_driver != "vfio-pci" for gpu in host.gpus or ())
+
+
+def _refuse(brief: str, seen: str, remedy: str) -> Refusal:
+    return Refusal(Area.CONTAINERS, brief, seen, remedy)
+
+
+def _runtime_obstacle(host: Host, daemon: DaemonPlan) -> str:
+    if host.docker_desktop:
+        return f"Docker Desktop has no runtime {RUNTIME}"  # docker/for-win issue 13907
+    will_know = RUNTIME in daemon.runtimes and not (daemon.refusal or daemon.skipped)
+    return "" if will_know or RUNTIME in host.docker.runtimes else f"dockerd does not know the runtime {RUNTIME}"
+
+
+def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, since: str) -> str:
+    if _is_older(compose, since):
+        return f"Docker Compose {since} and newer know it, here is {compose}"
+    # Docker Desktop has the hook in a machine of its own.
+    if host.docker_desktop or GPUS in mechanisms:
+        return ""
+    return f"`docker run {GPUS}` does not work with this Docker, toolkit and machine"
+
+
+def _cdi_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str) -> str:
+    if _is_older(compose, DEVICES_SINCE):
+        return f"Docker Compose {DEVICES_SINCE} and newer know it, here is {compose}"
+    return "" if CDI in mechanisms else "this Docker takes no CDI devices, or there is no specification of the GPUs"
+
+
+def _is_older(compose: str, since: str) -> bool:
+    return bool(compose) and numbers(compose) < numbers(since)
