@@ -53,7 +53,7 @@ class HelloVideo(_Wish):
     )
     address: str = Field(default="127.0.0.1", description="Address of the host that it listens on.")
     port: Port = Field(default=8090, description="Port there.")
-    image: str | None = Field(default=None, description="Image in place of ours, with ustreamer in it.")
+    image: str | None = Field(default=None, description="Image in place of ours, with ustreamer and bash in it.")
 
 
 class Modelbox(_Wish):

@@ -48,7 +48,7 @@ def plan_images(
 
     ``also``: references that something else of this host needs.
     """
-    version = _driver_afterwards(driver, host)
+    version = driver_afterwards(driver, host)
     answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
     refused = [answer for answer in answers if isinstance(answer, Refusal)]
     if refused:
@@ -81,7 +81,7 @@ def plan_images(
     return ImagesPlan(pull=pull, load=load, prune=prune, wanted=wanted, wave=settings.images_wave, notes=notes)
 
 
-def _driver_afterwards(driver: DriverPlan, host: Host) -> str | None:
+def driver_afterwards(driver: DriverPlan, host: Host) -> str | None:
     """Version or branch of the driver that the host has in the end, were it after a reboot that this run does not do.
 
     The next run finds the same, and chooses no other images.

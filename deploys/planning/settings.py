@@ -243,7 +243,7 @@ class Settings(BaseModel):
         default="cameras.html",
         description="File of yours that deploys/cameras.py writes: a page with one picture of every camera.",
     )
-    containers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")], ContainerWish] = Field(
+    containers: dict[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,39}[a-z0-9])?$")], ContainerWish] = Field(
         default={},
         description='Containers to have, by names of yours: {"front": {"kind": "hello_video"}}. docs/containers.md '
         "lists the kinds and their options.",

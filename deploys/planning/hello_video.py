@@ -1,0 +1,230 @@
+"""A camera's live picture from a container that has the one device, the group that owns it, and no privileges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.compose_text import base_service, compose_text
+from deploys.planning.container_settings import HelloVideo
+from deploys.planning.records import Answer, Area, Note, Project, Refusal
+from deploys.planning.service_image import built_image, pulled_image, read_file
+from deploys.planning.versions import numbers
+from facts.devices import Camera
+from facts.model import Host
+
+SERVICE = "hello-video"
+NODE = "/dev/video0"  # what the camera is inside
+PORT = 8080
+MAJOR = 81  # of video4linux (kernel, Documentation/admin-guide/devices.txt)
+# .internal is nobody's (ICANN, 2024), and so no vendor's.
+CDI_KIND = "gpu-hosts.internal/camera"
+# Docker Compose 2.29.3 has compose-go 2.2.0, which knows the long form; Debian's 2.26.1 is built with a newer one.
+LONG_DEVICES_SINCE = "2.26.1"
+CDI_SINCE = "1.28"  # Docker Compose: devices of a reservation
+
+
+def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalogue) -> Project | Refusal:
+    """A container that serves a camera's picture as MJPEG, healthy while it gives frames."""
+    camera = choose_camera(wish.camera, host)
+    if isinstance(camera, Refusal):
+        return camera
+    refusal = _refuse_camera(camera, host) or _refuse_access(wish, camera, host)
+    if refusal:
+        return refusal
+    image = pulled_image(wish.image, host, catalogue) if wish.image else built_image("hello_video")
+    if isinstance(image, Refusal):
+        return image
+    gid = _gid(camera, host)
+    service = {
+        **base_service(name, wish, memory="100m", cpus=0.8),
+        **image.service,
+        "read_only": True,
+        "tmpfs": ["/tmp"],
+        "pids_limit": 64,
+        **({"group_add": [str(gid)]} if gid is not None else {}),
+        **_access(name, wish, camera),
+        "ports": [f"{_in_port(wish.address)}:{wish.port}:{PORT}"],
+        "volumes": [*_volumes(wish), "./frame.sh:/frame.sh:ro"],
+        "command": _command(camera.stable if wish.access == "hotplug" else NODE),
+        "healthcheck": {
+            "test": ["CMD", "bash", "/frame.sh", str(PORT)],
+            "interval": "10s",
+            "timeout": "8s",
+            "retries": 3,
+            "start_period": "15s",
+        },
+    }
+    return Project(
+        name,
+        (
+            ("compose.yaml", compose_text({"services": {SERVICE: service}})),
+            *image.files,
+            ("frame.sh", read_file("hello_video", "frame.sh")),
+            *(_cdi_files(name, camera, gid) if wish.access == "cdi" else ()),
+        ),
+        ((SERVICE, "healthy"),),
+        build=image.build,
+        answers=(Answer(wish.address, wish.port, "HTTP/1."),),
+        images=image.needs,
+        notes=(Note(f"shows {camera.stable}", camera.name or "the only camera"), *image.notes),
+    )
+
+
+def _command(device: str) -> list[str]:
+    """MJPEG from the camera itself where it has that; ustreamer falls back to what the driver gives instead.
+
+    Where nobody looks it takes one picture a second.
+    """
+    return ["ustreamer", f"--device={device}", "--format=MJPEG", "--host=0.0.0.0", f"--port={PORT}", "--slowdown"]
+
+
+def _in_port(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+# The camera
+
+
+def choose_camera(wish: str | None, host: Host) -> Camera | Refusal:
+    """The camera of that name, or the only one."""
+    if host.docker_desktop:
+        seen = "Docker Desktop's containers run in a machine of its own, which has none"
+        remedy = "use a host with a Docker Engine of its own"
+        return _refuse("no container of this host can have a camera", seen, remedy)
+    cameras = [camera for camera in host.cameras if _gives_pictures(camera)]
+    if wish:
+        named = next((camera for camera in host.cameras if wish in _names(camera)), None)
+        return named or _refuse_name(wish, cameras)
+    if len(cameras) == 1:
+        return cameras[0]
+    if cameras:
+        seen = "; ".join(f"{camera.stable} ({camera.name})" for camera in cameras)
+        return _refuse("there is more than one camera, and none is named", seen, "name one of these in `camera`")
+    return _refuse("this host has no camera", "no video device gives pictures", "plug one in")
+
+
+def _gives_pictures(camera: Camera) -> bool:
+    """Where it could not be asked: a device's first node."""
+    return camera.captures if camera.captures is not None else camera.index in (0, None)
+
+
+def _names(camera: Camera) -> tuple[str, ...]:
+    """Every name that people may call it by."""
+    paths = [path for path in (camera.device, camera.by_id, camera.by_path) if path]
+    return (*paths, *(path.rpartition("/")[2] for path in paths))
+
+
+def _refuse_name(wish: str, cameras: list[Camera]) -> Refusal:
+    names = [name for camera in cameras for name in _names(camera)]
+    close = get_close_matches(wish, names, n=1)
+    seen = "there is " + ", ".join(camera.stable for camera in cameras) if cameras else "this host has none at all"
+    remedy = f"did you mean {close[0]}?" if close else "name one that is there, or plug it in"
+    return _refuse(f"there is no camera {wish}", seen, remedy)
+
+
+def _refuse_camera(camera: Camera, host: Host) -> Refusal | None:
+    """Why this camera's picture cannot be had."""
+    if not _gives_pictures(camera):
+        what = f"{camera.device} gives no pictures"
+        return _refuse(what, "it is a node for metadata, output or a codec", "name the camera's other node")
+    if camera.is_raw or camera.driver == "tegra-video":
+        return _refuse(
+            f"{camera.device} gives raw data of its sensor",
+            "it is on CSI: the Jetson's image processor makes its pictures",
+            "deploys/cameras.py takes one; a container of yours (kind compose) needs the runtime nvidia and "
+            "/tmp/argus_socket",
+        )
+    others = [user for user in camera.users if not (user.startswith("ustreamer ") and _shows_a_camera(host))]
+    if others:
+        return _refuse(f"{camera.device} is in use", ", ".join(others), "stop that, and run this again")
+    if _gid(camera, host) is None and not _is_open_to_all(camera):
+        seen = f"its group is {camera.group or 'not known'}, its permissions are {camera.mode or 'not known'}"
+        return _refuse(f"no group can be given {camera.device}", seen, "see udev's rules for video4linux on the host")
+    return None
+
+
+def _shows_a_camera(host: Host) -> bool:
+    """Whether a container of ours runs that has a camera open, as after an earlier run."""
+    return any(one.service == SERVICE for one in host.docker.running_containers)
+
+
+def _gid(camera: Camera, host: Host) -> int | None:
+    """The group that may read and write the node; None where there is none."""
+    may = not camera.mode or int(camera.mode[-2], 8) & 6 == 6
+    return next((group.gid for group in host.devices.groups if may and group.name == camera.group), None)
+
+
+def _is_open_to_all(camera: Camera) -> bool:
+    return bool(camera.mode) and int(camera.mode[-1], 8) & 6 == 6
+
+
+# How it gets there
+
+
+def _refuse_access(wish: HelloVideo, camera: Camera, host: Host) -> Refusal | None:
+    """Why this Docker or Compose cannot give it in the way of the wish."""
+    docker, compose = host.docker, host.docker.compose or ""
+    if wish.access == "device" and ":" in camera.stable and _is_older(compose, LONG_DEVICES_SINCE):
+        seen = f"a name with colons, {camera.stable}, and Docker Compose {compose}"
+        remedy = f'set access = "hotplug", or install Docker Compose {LONG_DEVICES_SINCE} or newer'
+        return _refuse("this camera's name cannot be written as a device", seen, remedy)
+    if wish.access != "cdi":
+        return None
+    brief, otherwise = "this host's Docker gives no device by a CDI name", 'set access = "device"'
+    if docker.running and not docker.cdi:
+        remedy = f'docker_features = {{"cdi": True}} (Docker 25 to 28.1; on by itself from 28.2 on), or {otherwise}'
+        return _refuse(brief, f"Docker {docker.server_version} takes none as it is set up", remedy)
+    if _is_older(compose, CDI_SINCE):
+        return _refuse(brief, f"Docker Compose {compose} knows no devices of a reservation", otherwise)
+    return None
+
+
+def _is_older(version: str, since: str) -> bool:
+    return bool(version) and numbers(version) < numbers(since)
+
+
+def _access(name: str, wish: HelloVideo, camera: Camera) -> Mapping[str, object]:
+    """The keys that let the service have the camera."""
+    if wish.access == "hotplug":
+        return {"device_cgroup_rules": [f"c {MAJOR}:* rw"]}
+    if wish.access == "cdi":
+        request = {"driver": "cdi", "device_ids": [f"{CDI_KIND}={name}"], "capabilities": ["cdi"]}
+        return {"deploy": {"resources": {"reservations": {"devices": [request]}}}}
+    if ":" in camera.stable:
+        return {"devices": [{"source": camera.stable, "target": NODE, "permissions": "rw"}]}
+    # Docker resolves the link with every start (moby, oci/devices_linux.go).
+    return {"devices": [f"{camera.stable}:{NODE}:rw"]}
+
+
+def _volumes(wish: HelloVideo) -> list[str]:
+    """Hotplug: a node that comes later shows in the host's /dev alone. The rule says which of all may be opened."""
+    return ["/dev:/dev:ro"] if wish.access == "hotplug" else []
+
+
+def _cdi_files(name: str, camera: Camera, gid: int | None) -> tuple[tuple[str, str], ...]:
+    """The specification, and a udev rule that writes the camera's node into it anew.
+
+    CDI takes no link for a device (container-device-interface, pkg/cdi/container-edits_unix.go: lstat). Without mode
+    and group the node inside would be everybody's.
+    """
+    path = f"/etc/cdi/gpu-hosts-camera-{name}.yaml"
+    node: dict[str, object] = {"path": NODE, "hostPath": camera.device, "permissions": "rw"}
+    node |= {"fileMode": 0o660, "gid": gid} if gid is not None else {"fileMode": 0o666}
+    device = {"name": name, "containerEdits": {"deviceNodes": [node]}}
+    # deviceNodes have a hostPath from 0.5.0 on (container-device-interface, SPEC.md).
+    head = f"# Written by pyinfra-gpu-hosts for the container {name}.\n"
+    text = head + compose_text({"cdiVersion": "0.5.0", "kind": CDI_KIND, "devices": [device]})
+    link = camera.stable.removeprefix("/dev/")
+    rule = (
+        f'SUBSYSTEM=="video4linux", ACTION!="remove", SYMLINK=="{link}", '
+        f"RUN+=\"/bin/sed -i 's,hostPath: .*,hostPath: $devnode,' {path}\"\n"
+    )
+    is_link = camera.stable != camera.device
+    rules = ((f"/etc/udev/rules.d/70-gpu-hosts-camera-{name}.rules", head + rule),) if is_link else ()
+    return ((path, text), *rules)
+
+
+def _refuse(brief: str, seen: str, remedy: str) -> Refusal:
+    return Refusal(Area.CONTAINERS, brief, seen, remedy)
