@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# Codes of Bayer data, bare, packed and compressed (Linux, include/uapi/linux/videodev2.h, "Bayer formats"). GREY, RGB3
+# and BA24 are none.
+BAYER = re.compile("BA81|GBRG|GRBG|RGGB|BYR2|BD10|(BG|GB|BA|GR|RG)1[0246]|[ab][BGgR]A8|p[BGgR](AA|CC|EE)")
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Camera:
     captures: bool | None = None  # it gives pictures; False: metadata, output or a codec; None: could not tell
     driver: str | None = None  # uvcvideo, tegra-video, vivid
     usb: str | None = None  # 046d:082d, where it is on USB
-    formats: tuple[CameraFormat, ...] | None = None  # None: v4l2-ctl is not there, or could not open it
-    users: tuple[str, ...] = ()  # processes that have it open: "ffmpeg (pid 812)"
+    formats: tuple[CameraFormat, ...] | None = None  # None: v4l2-ctl is not there, was not asked, or could not open it
+    users: tuple[str, ...] = ()  # processes that have it open: "ffmpeg (pid 812)"; needs root
     group: str = ""  # group that owns the node: video
     mode: str = ""  # its permissions: 660
 
@@ -38,7 +43,7 @@ class Camera:
     @property
     def is_raw(self) -> bool:
         """Whether it gives Bayer data only: a sensor on CSI, whose pictures the board's image processor makes."""
-        return bool(self.formats) and all(one.code[:2] in ("RG", "BG", "GB", "BA", "GR") for one in self.formats or ())
+        return bool(self.formats) and all(BAYER.fullmatch(one.code) for one in self.formats or ())
 
 
 @dataclass(frozen=True)

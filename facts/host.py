@@ -137,6 +137,18 @@ class Cameras(View):
     part = "cameras"
 
 
+class Devices(View):
+    """USB, sound cards, the groups that own devices, and what CSI cameras need."""
+
+    part = "devices"
+
+
+class Listeners(View):
+    """What listens on TCP."""
+
+    part = "listeners"
+
+
 class Packages(View):
     """The package manager's state and sources."""
 

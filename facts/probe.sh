@@ -48,14 +48,19 @@ text() {
 host() {
     section host
     say user "$1"
+    release=$(uname -r)
     say machine "$(uname -m)"
-    say release "$(uname -r)"
+    say release "$release"
     say time "$(date +%s)"
-    say id "$(id)"
+    identity=$(id)
+    say id "$identity"
     tell name proc/sys/kernel/hostname
     tell boot_id proc/sys/kernel/random/boot_id
     if line proc/1/stat; then say pid1_stat "${line##*) }"; fi
     tell init proc/1/comm
+    tell cpus sys/devices/system/cpu/online
+    # Its first line is MemTotal.
+    tell memory proc/meminfo
     text etc/os-release
     [ -f etc/os-release ] || text usr/lib/os-release
     text etc/nv_tegra_release
@@ -74,6 +79,7 @@ marks() {
         usr/lib/wsl/lib/libcuda.so.1 sys/firmware/acpi etc/dgx-release \
         usr/bin/nvidia-installer usr/bin/nvidia-uninstall var/lib/nvidia/log \
         sys/module/nouveau sys/module/nova_core \
+        sys/fs/cgroup/cgroup.controllers sys/fs/cgroup/devices tmp/argus_socket \
         usr/bin/docker usr/bin/dockerd usr/local/bin/dockerd usr/sbin/dockerd snap/bin/docker \
         var/lib/gpu-hosts/daemon-json/pending var/lib/gpu-hosts/sshd/pending \
         var/lib/gpu-hosts/driver/unfinished; do
@@ -153,15 +159,14 @@ gpu_users() {
     done
 }
 
-driver_services() {
+# service KEY UNIT: its state, where there is such a unit
+service() {
     [ -e run/systemd/system ] || return 0
-    for unit in nvidia-persistenced nvidia-fabricmanager; do
-        for folder in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
-            if [ -e "$folder/$unit.service" ]; then
-                say service "$unit $(limited systemctl is-active "$unit")"
-                break
-            fi
-        done
+    for folder in etc/systemd/system usr/lib/systemd/system lib/systemd/system; do
+        if [ -e "$folder/$2.service" ]; then
+            say "$1" "$2 $(limited systemctl is-active "$2")"
+            break
+        fi
     done
 }
 
@@ -187,7 +192,8 @@ driver() {
         limited dmesg 2>/dev/null | grep -E 'NVRM|nvidia|nova_core' | tail -n 20 | each kernel_log
     fi
     gpu_users
-    driver_services
+    service service nvidia-persistenced
+    service service nvidia-fabricmanager
     for instance in proc/driver/nvidia/capabilities/gpu*/mig/gi*; do
         if [ -d "$instance" ]; then say mig "$instance"; fi
     done
@@ -248,19 +254,116 @@ sshd_settings() {
     limited "$sshd" -T | grep -E "^($keys) " | each effective
 }
 
+# camera NODE: what sysfs has of it, and what it can do, which udev has asked it once (systemd, v4l_id.c)
+camera() {
+    about=sys/class/video4linux/${1##*/}
+    line "$about/dev"
+    abilities=-
+    case $udev in
+        *"c$line:E:ID_V4L_CAPABILITIES="*)
+            abilities=${udev#*"c$line:E:ID_V4L_CAPABILITIES="}
+            abilities=${abilities%%[!a-z_:]*}
+            ;;
+    esac
+    line "$about/index"
+    index=${line:--}
+    line "$about/device/../idVendor"
+    usb=${line:--}
+    line "$about/device/../idProduct"
+    usb=$usb:$line
+    driver=$(readlink "$about/device/driver")
+    driver=${driver##*/}
+    line "$about/name"
+    say camera "/$1 $index $abilities $usb ${driver:--} $line"
+}
+
+# camera_formats NODE: not of nodes that give no pictures
+camera_formats() {
+    case $abilities in *:capture:* | -) ;; *) return 0 ;; esac
+    if [ ! -r "$1" ]; then
+        say unread "/$1: not readable"
+        return 0
+    fi
+    limited v4l2-ctl -d "/$1" --info --list-formats-ext |
+        grep -E 'Driver name|Device Caps|Pixel Format|\[[0-9]+\]:|Size:' | while read -r each; do
+        say camera_v4l "/$1 $each"
+    done
+}
+
 cameras() {
     section cameras
-    for node in dev/video*; do
+    udev=$(grep '^E:ID_V4L_CAPABILITIES=' run/udev/data/c81:* /dev/null | tr '\n' ' ')
+    nodes=
+    for node in dev/video[0-9]*; do
         [ -e "$node" ] || continue
-        about=sys/class/video4linux/${node##*/}
-        line "$about/index"
-        index=${line:--}
-        line "$about/name"
-        say camera "/$node $index $line"
+        nodes="$nodes $node"
+        camera "$node"
+        ! has v4l2-ctl || camera_formats "$node"
     done
-    for link in dev/v4l/by-id/*; do
+    [ -n "$nodes" ] || return 0
+    # shellcheck disable=SC2086
+    stat -c '%t:%T %a %G /%n' $nodes | each camera_node
+    for link in dev/v4l/by-id/* dev/v4l/by-path/*; do
         if [ -L "$link" ]; then say camera_link "$(readlink "$link") /$link"; fi
     done
+    # By the device's number: in a container the node may have another name.
+    case $identity in 'uid=0'[!0-9]*) ;; *) say unread "who has a camera open: only root may see that" ;; esac
+    limited find proc/[0-9]*/fd -lname '/dev/*' ! -lname /dev/null ! -lname '/dev/pts/*' ! -lname '/dev/nvidia*' \
+        -exec stat -L -c '%t:%T %n' {} + | grep '^51:' | while IFS=/ read -r number pid _; do
+        line "proc/$pid/comm"
+        say camera_user "${number% *} $pid $line"
+    done
+}
+
+# Whether the running kernel has the driver of USB cameras. A kernel without a list of modules, as WSL's is, may tell
+# its configuration.
+uvcvideo() {
+    modules=lib/modules/$release
+    if [ -d sys/module/uvcvideo ]; then
+        say uvcvideo yes
+    elif [ -r "$modules/modules.dep" ]; then
+        if grep -q '/uvcvideo\.ko' "$modules/modules.dep" "$modules/modules.builtin"; then
+            say uvcvideo yes
+        else
+            say uvcvideo no
+        fi
+    elif [ -r proc/config.gz ] && has gzip && ! gzip -dc proc/config.gz | grep -q '^CONFIG_USB_VIDEO_CLASS='; then
+        say uvcvideo no
+    fi
+}
+
+devices() {
+    section devices
+    if [ -d sys/bus/usb/devices ]; then
+        say bus usb
+        {
+            cd sys/bus/usb/devices || exit
+            grep '' ./*/idVendor ./*/idProduct ./*/manufacturer ./*/product ./*/speed ./*/b*Class
+            grep '^DRIVER=' ./*/uevent
+        } | each usb
+    fi
+    if [ -r proc/asound/cards ]; then
+        each sound_card <proc/asound/cards
+        each sound_pcm <proc/asound/pcm
+    fi
+    grep -E '^(video|audio|render):' etc/group | each group
+    uvcvideo
+    service argus nvargus-daemon
+    for node in dev/davinci[0-9]*; do
+        if [ -e "$node" ]; then say ascend "/$node"; fi
+    done
+}
+
+# What listens on TCP, with processes where ss is there and may see them.
+listeners() {
+    section listeners
+    listening=$(limited ss -ltnp | grep '^LISTEN ')
+    if [ -n "$listening" ]; then
+        printf '%s\n' "$listening" | each listener
+    else
+        # 0A is TCP_LISTEN (Linux, include/net/tcp_states.h).
+        grep -hE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:0000 0A ' proc/net/tcp proc/net/tcp6 | each tcp
+    fi
 }
 
 # Packages of interest, and every package that is held or not in order ("iF", "iU", "..R").
@@ -376,6 +479,14 @@ registry_files() {
     fi
 }
 
+# What we wrote for each container. Never a secret: those are in files that others may not read.
+container_files() {
+    [ -d etc/gpu-hosts/containers ] || return 0
+    stat -c '%A %n' etc/gpu-hosts/containers/*/* etc/gpu-hosts/containers/*/*/* | while read -r mode file; do
+        case $mode in -??????r*) text "$file" ;; esac
+    done
+}
+
 # Whether asking Docker is safe: where systemd holds the socket, a question would start a daemon that is stopped.
 docker_listens() {
     has docker || return 1
@@ -384,6 +495,23 @@ docker_listens() {
     if [ -e snap/bin/docker ] || [ ! -e run/systemd/system ]; then return 0; fi
     case $docker_link in */docker-desktop/*) return 0 ;; esac
     return 1
+}
+
+# Docker Compose: the plugin where there is one (docker/cli, cli-plugins/manager), else the older program in Python, which
+# starts slowly: of Debian's package the version is known.
+compose() {
+    for folder in usr/libexec/docker usr/lib/docker usr/local/libexec/docker usr/local/lib/docker root/.docker \
+        snap/docker/current/usr/libexec/docker; do
+        [ -e "$folder/cli-plugins/docker-compose" ] || continue
+        if version=$(limited docker compose version --short); then
+            say compose "$version"
+            return 0
+        fi
+        break
+    done
+    if [ ! -e var/lib/dpkg/info/docker-compose.list ] && has docker-compose; then
+        say docker_compose "$(limited docker-compose version --short)"
+    fi
 }
 
 docker_state() {
@@ -402,10 +530,15 @@ docker_state() {
     layers
     if containers=$(limited docker ps -aq --no-trunc); then
         say listed containers
-        about='{{.Id}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.Image}}'
+        # Labels are anybody's text, so they come last and as JSON. An image without a health check has no Health.
+        about='{{.ID}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.Image}}'
+        about="$about {{.State.Status}} {{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
+        about="$about "'[{{json (index .Config.Labels "com.docker.compose.project")}}'
+        about="$about,"'{{json (index .Config.Labels "com.docker.compose.service")}}]'
         # shellcheck disable=SC2086
         [ -z "$containers" ] || limited docker inspect --type container --format "$about" $containers | each container
     fi
+    compose
     if images=$(limited docker image ls --digests --no-trunc \
         --format '{{.ID}} {{.Repository}} {{.Tag}} {{.Digest}}'); then
         say listed images
@@ -491,6 +624,7 @@ docker_engine() {
     images_space
     pulling
     registry_files
+    container_files
     for path in usr/bin usr/local/bin usr/local/nvidia/toolkit; do
         path=$path/nvidia-container-runtime
         if [ -e "$path" ]; then say runtime "/$path"; fi
@@ -512,6 +646,8 @@ docker_engine() {
     display
     sshd_settings
     cameras
+    devices
+    listeners
     packages
     docker_engine
     section end

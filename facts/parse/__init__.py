@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from ..model import Host
-from .access import read_cameras, read_sshd
+from .access import read_sshd
 from .answer import Answer, read_answer
 from .containers import read_docker, read_toolkit
+from .devices import read_cameras, read_devices
 from .gpu import read_display, read_driver, read_gpus, read_kernel, read_nvswitches, read_secure_boot
 from .images import read_registry_cache
-from .machine import login_user, pid1_start, ran_as_root, read_addresses, read_os, read_platform, read_proof
+from .listeners import read_listeners
+from .machine import (
+    cgroup_version,
+    count_cpus,
+    login_user,
+    memory_size,
+    pid1_start,
+    ran_as_root,
+    read_addresses,
+    read_os,
+    read_platform,
+    read_proof,
+)
 from .packages import read_packages
 from .tegra import read_jetson
 from .wsl import read_wsl
@@ -16,7 +29,10 @@ from .wsl import read_wsl
 FORMAT = 1
 """The version of the probe's format that this package reads."""
 
-SECTIONS = ("host", "marks", "board", "gpus", "driver", "display", "sshd", "cameras", "packages", "docker")
+SECTIONS = (
+    *("host", "marks", "board", "gpus", "driver", "display", "sshd", "cameras", "devices", "listeners"),
+    *("packages", "docker"),
+)
 
 
 def parse_probe(text: str) -> Host:
@@ -53,6 +69,11 @@ def parse_probe(text: str) -> Host:
         toolkit=read_toolkit(answer),
         sshd=read_sshd(answer),
         cameras=read_cameras(answer),
+        devices=read_devices(answer),
+        listeners=read_listeners(answer),
+        cgroup=cgroup_version(answer),
+        cpus=count_cpus(answer),
+        memory=memory_size(answer),
         addresses=read_addresses(answer),
         registry_cache=read_registry_cache(answer),
         packages=read_packages(answer),

@@ -1,13 +1,12 @@
-"""The SSH server's X11 settings, and cameras."""
+"""The SSH server's X11 settings."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from ..devices import Camera
 from ..model import Sshd
-from .answer import Answer, to_int
+from .answer import Answer
 
 MAIN = "/etc/ssh/sshd_config"
 OPTIONS = ("x11forwarding", "x11displayoffset", "printmotd", "printlastlog", "tcpkeepalive")
@@ -83,15 +82,3 @@ def in_reading_order(lines: tuple[ConfigLine, ...]) -> tuple[ConfigLine, ...]:
         return (*drop_ins, *main)
     included = any(line.path == MAIN and line.keyword == "include" for line in lines)
     return (*main, *drop_ins) if included else tuple(main)
-
-
-def read_cameras(answer: Answer) -> tuple[Camera, ...]:
-    """Video device nodes, each with the name and the stable link the kernel and udev give it."""
-    links: dict[str, str] = {}
-    for value in answer.all("cameras", "camera_link"):
-        target, _, link = value.partition(" ")
-        links.setdefault(f"/dev/{target.rsplit('/', 1)[-1]}", link)
-    cameras = ([*value.split(" ", 2), "", ""][:3] for value in answer.all("cameras", "camera"))
-    return tuple(
-        Camera(device, name.strip() or None, links.get(device), to_int(index)) for device, index, name in cameras
-    )

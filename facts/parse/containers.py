@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
 from ..model import CdiSpec, Container, Docker, Image, Toolkit
 from .answer import Answer, to_int
 from .daemon import Info, find_in_force, in_swarm, read_info, start_time, word
-from .images import free_bytes, free_inodes, read_layers, read_registry_files, uses_containerd_store
+from .images import files_below, free_bytes, free_inodes, read_layers, read_registry_files, uses_containerd_store
 from .packages import installed, pick
 
 # Packages that are a Docker Engine, and what stands in for one.
@@ -56,6 +57,8 @@ def read_docker(answer: Answer) -> Docker:
         registry_files=read_registry_files(answer),
         pulling=next(iter(read_processes(answer.all("docker", "pulling"))), None),
         shims=read_processes(answer.all("docker", "shim")),
+        compose=compose_version(answer, packages),
+        container_files=files_below(answer, "/etc/gpu-hosts/containers/"),
     )
 
 
@@ -124,12 +127,54 @@ def read_containers(answer: Answer) -> tuple[Container, ...] | None:
     """Containers, stopped ones too; None where the daemon could not be asked."""
     if "containers" not in answer.all("docker", "listed"):
         return None
-    # Not split(): a container that an old Docker made may have no runtime.
-    rows = (value.split(" ") for value in answer.all("docker", "container"))
-    return tuple(
-        Container(identity, name.lstrip("/"), image, runtime or None, running == "true", image_id)
-        for identity, name, runtime, image, running, image_id in (row for row in rows if len(row) == 6)
+    # Not split(): a container that an old Docker made may have no runtime, and one without a health check no health.
+    rows = (value.split(" ", 9) for value in answer.all("docker", "container"))
+    return tuple(read_container(row) for row in rows if len(row) == 10)
+
+
+def read_container(row: list[str]) -> Container:
+    """A container of the ten fields that the probe asks for, the last two labels in JSON."""
+    identity, name, runtime, image, running, image_id, status, exit_code, health, labels = row
+    project, service = read_labels(labels)
+    return Container(
+        id=identity,
+        name=name.lstrip("/"),
+        image=image,
+        runtime=runtime or None,
+        running=running == "true",
+        image_id=image_id,
+        project=project,
+        service=service,
+        # "none" is another word for no health check (moby, api/types/container/health.go).
+        health=health.removeprefix("none"),
+        # One that was made and never started has 0, too.
+        exit_code=to_int(exit_code) if status in ("exited", "dead") else None,
+        restarting=status == "restarting",
     )
+
+
+def read_labels(text: str) -> tuple[str, str]:
+    """The labels of Docker Compose: project and service; empty where the container has none."""
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(labels, list) or [type(label) for label in labels] != [str, str]:
+        return "", ""
+    return labels[0], labels[1]
+
+
+def compose_version(answer: Answer, packages: tuple[tuple[str, str], ...]) -> str | None:
+    """Docker Compose's version: of the plugin, else of the older program in Python, asked or of Debian's package.
+
+    A later ``docker-compose`` that stands alone is not what ``docker compose`` runs.
+    """
+    plugin = re.search(r"\d+(\.\d+)+", answer.first("docker", "compose") or "")
+    if plugin:
+        return plugin[0]
+    package = dict(packages).get("docker-compose", "")
+    older = re.match(r"v?(1(\.\d+)+)", answer.first("docker", "docker_compose") or package)
+    return older[1] if older else None
 
 
 def read_images(answer: Answer) -> tuple[Image, ...] | None:

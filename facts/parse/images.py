@@ -53,13 +53,18 @@ def read_layers(answer: Answer, *, installed: bool) -> tuple[str, ...] | None:
 
 def read_registry_files(answer: Answer) -> tuple[SourceFile, ...]:
     """hosts.toml and certificates below Docker's certs.d. Authorization headers are blanked."""
-    found = sorted((path, text) for path, text in answer.files.items() if path.startswith(CERTS))
-    return tuple(SourceFile(path, HEADER.sub(r'\1"***"', text)) for path, text in found)
+    found = files_below(answer, CERTS)
+    return tuple(SourceFile(file.path, HEADER.sub(r'\1"***"', file.text)) for file in found)
+
+
+def files_below(answer: Answer, folder: str) -> tuple[SourceFile, ...]:
+    """The files that arrived from below a folder, by their paths."""
+    return tuple(SourceFile(path, text) for path, text in sorted(answer.files.items()) if path.startswith(folder))
 
 
 def read_registry_cache(answer: Answer) -> RegistryCache | None:
     """The site cache that an earlier run set up; None where there is nothing of it."""
-    files = tuple(SourceFile(path, text) for path, text in sorted(answer.files.items()) if path.startswith(CACHE))
+    files = files_below(answer, CACHE)
     lines = answer.all("docker", "cache_certificate")
     if not files and not lines:
         return None

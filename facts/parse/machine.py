@@ -59,6 +59,25 @@ def is_reachable(text: str) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
+def cgroup_version(answer: Answer) -> int | None:
+    """2 where /sys/fs/cgroup is one hierarchy (Linux, cgroup-v2.rst), 1 where it holds one for each controller."""
+    if answer.marked("/sys/fs/cgroup/cgroup.controllers"):
+        return 2
+    return 1 if answer.marked("/sys/fs/cgroup/devices") else None
+
+
+def count_cpus(answer: Answer) -> int | None:
+    """Processors of the kernel's list of those online: ``0-3,8-11`` are 8."""
+    ranges = re.findall(r"(\d{1,5})(?:-(\d{1,5}))?", answer.first("host", "cpus") or "")
+    return sum(int(last or first) - int(first) + 1 for first, last in ranges) or None
+
+
+def memory_size(answer: Answer) -> int | None:
+    """Bytes, of ``MemTotal: 24684084 kB`` (proc(5): these are units of 1024)."""
+    row = re.match(r"MemTotal:\s+(\d{1,15}) kB", answer.first("host", "memory") or "")
+    return int(row[1]) * 1024 if row else None
+
+
 def read_os(answer: Answer) -> Os:
     """The distribution, read from os-release by ``distro``'s own parser."""
     text = answer.files.get("/etc/os-release") or answer.files.get("/usr/lib/os-release") or ""

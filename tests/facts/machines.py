@@ -92,9 +92,12 @@ def probe_machine(machine: Machine, tools: Path, *, shell: Sequence[str] = SHELL
 
 
 def differences(found: Any, expected: Any, where: str = "host") -> Iterator[str]:
-    """Where ``found`` departs from ``expected``. Objects may hold more than expected, lists must be equal."""
+    """Where ``found`` departs from ``expected``. Objects may hold more than expected, lists must be as long."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key, value in expected.items():
             yield from differences(found.get(key, "(no such field)"), value, f"{where}.{key}")
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from differences(one, other, f"{where}.{index}")
     elif found != expected:
         yield f"{where}: found {found!r}, expected {expected!r}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facts.model import CdiSpec, Container
+from facts.model import CdiSpec, Container, SourceFile
 from facts.parse import parse_probe
 from tests.facts.answers import file_line, host_of
 from tests.facts.machines import link_tools, run_probe
@@ -78,13 +78,88 @@ def test_cdi_is_on_where_the_daemon_has_folders_for_it(folders: list[str] | None
 def test_stopped_containers_and_those_without_a_runtime_are_listed() -> None:
     docker = host_of(
         "docker.listed=containers",
-        "docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true sha256:11",
-        "docker.container=bb /old  debian:9 false sha256:22",
+        'docker.container=aa /train nvidia nvcr.io/nvidia/pytorch:25.04-py3 true sha256:11 running 0  ["",""]',
+        'docker.container=bb /old  debian:9 false sha256:22 exited 137  ["",""]',
         "docker.container=half a row",
     ).docker
     train = Container("aa", "train", "nvcr.io/nvidia/pytorch:25.04-py3", "nvidia", image_id="sha256:11")
-    assert docker.containers == (train, Container("bb", "old", "debian:9", None, False, "sha256:22"))
+    assert docker.containers == (train, Container("bb", "old", "debian:9", None, False, "sha256:22", exit_code=137))
     assert docker.running_containers == (train,)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        # Docker's states and what its clients print of them: moby, api/types/container/state.go and health.go.
+        ("true sha256:1 running 0 healthy", {"running": True, "health": "healthy"}),
+        ("true sha256:1 running 0 none", {"running": True, "health": ""}),
+        ("true sha256:1 paused 0 ", {"running": True}),
+        ("true sha256:1 restarting 1 ", {"running": True, "restarting": True}),
+        ("false sha256:1 exited 0 ", {"exit_code": 0}),
+        ("false sha256:1 dead 255 unhealthy", {"exit_code": 255, "health": "unhealthy"}),
+        # One that never ran has not ended well.
+        ("false sha256:1 created 0 ", {"exit_code": None}),
+    ],
+)
+def test_state_of_a_container(state: str, said: dict[str, object]) -> None:
+    found = host_of("docker.listed=containers", f'docker.container=aa /a runc b {state} ["",""]').docker.containers
+    plain = {"running": False, "health": "", "exit_code": None, "restarting": False}
+    assert found
+    assert {key: getattr(found[0], key) for key in plain} == plain | said
+
+
+@pytest.mark.parametrize(
+    ("labels", "project", "service"),
+    [
+        ('["gpu-hosts-cam","hello-video"]', "gpu-hosts-cam", "hello-video"),
+        # Anybody may set these labels to anything.
+        (r'["two words","\" \" [\"x\",\"y\"]"]', "two words", '" " ["x","y"]'),
+        (r'["\n",""]', "\n", ""),
+        ("[null,null]", "", ""),
+        ('["one"]', "", ""),
+        ("{}", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_labels_of_compose(labels: str, project: str, service: str) -> None:
+    line = f"docker.container=aa /a runc b true sha256:1 running 0  {labels}"
+    found = host_of("docker.listed=containers", line).docker.containers
+    assert [(one.project, one.service) for one in found or ()] == [(project, service)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "version"),
+    [
+        (["docker.compose=2.40.3"], "2.40.3"),
+        (["docker.compose=v2.0.0-rc.3"], "2.0.0"),
+        (["docker.compose=2.26.1-4"], "2.26.1"),  # Debian 13
+        (["docker.compose=Docker Compose version v2.40.3-desktop.1"], "2.40.3"),
+        (["docker.docker_compose=1.29.2"], "1.29.2"),
+        (["packages.dpkg=ii |docker-compose|1.25.0-1"], "1.25.0"),  # Ubuntu 20.04
+        # It stands alone: `docker compose` is still not there.
+        (["docker.docker_compose=2.40.3"], None),
+        (["docker.compose=", "docker.docker_compose="], None),
+        ([], None),
+    ],
+)
+def test_version_of_compose(lines: list[str], version: str | None) -> None:
+    assert host_of("packages.manager=apt-get", *lines).docker.compose == version
+
+
+def test_files_of_containers_arrive_but_not_those_that_only_root_may_read(tmp_path: Path, tools: Path) -> None:
+    folder = "etc/gpu-hosts/containers"
+    text = "services:\n  a:\n    image: b  # für\n"
+    for path, mode in {
+        "a/compose.yaml": 0o644,
+        "a/app/two words.py": 0o755,
+        "a/app/deep/x": 0o644,
+        "b/key": 0o600,
+    }.items():
+        write(tmp_path, f"{folder}/{path}", text)
+        (tmp_path / folder / path).chmod(mode)
+    files = parse_probe(run_probe(tmp_path, [tools])).docker.container_files
+    paths = [f"/{folder}/a/app/two words.py", f"/{folder}/a/compose.yaml"]
+    assert files == tuple(SourceFile(path, text) for path in paths)
 
 
 @pytest.mark.parametrize(

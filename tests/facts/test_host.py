@@ -111,7 +111,7 @@ def test_passwords_in_addresses_are_not_printed() -> None:
 def test_every_view_is_a_part_of_the_record() -> None:
     views = View.__subclasses__()
     host = Host(probe=1)
-    assert len(views) == 13
+    assert len(views) == 15
     for view in views:
         json.dumps(view().process_data(host))
         assert hasattr(host, view.part)

@@ -64,6 +64,7 @@ def test_at_least_six_machines_are_captures() -> None:
 def test_differences_name_the_field() -> None:
     assert list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 2}})) == ["host.a.b: found 1, expected 2"]
     assert list(differences({"a": [1, 2]}, {"a": [1]})) == ["host.a: found [1, 2], expected [1]"]
+    assert list(differences([{"a": 1, "b": 2}], [{"a": 3}])) == ["host.0.a: found 1, expected 3"]
 
 
 def test_machine_reads_its_folder(tmp_path: Path) -> None:
