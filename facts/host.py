@@ -23,9 +23,10 @@ PROBE = Path(__file__).with_name("probe.sh")
 RUN = """unset ROOT
 probe={probe}
 user=$(id -un)
-if [ "$(id -u)" -eq 0 ]; then sh -c "$probe" probe "$user"
-elif {sudo} sh -c "$probe" probe "$user" 2>/dev/null; then :
-else sh -c "$probe" probe "$user"
+set -- "$probe" probe "$user" "${{SSH_CONNECTION-}}"
+if [ "$(id -u)" -eq 0 ]; then sh -c "$@"
+elif {sudo} sh -c "$@" 2>/dev/null; then :
+else sh -c "$@"
 fi
 exit 0"""
 

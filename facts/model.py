@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from .devices import Camera, Devices, Listener
 from .printing import printable
+from .sshd import Sshd
 
 
 class PlatformKind(StrEnum):
@@ -249,18 +250,6 @@ class Toolkit:
     cdi_specs: tuple[CdiSpec, ...]  # /etc/cdi/nvidia.yaml, /var/run/cdi/nvidia.yaml
     mode: str | None = None  # of nvidia-container-runtime in its config.toml: auto, legacy, csv, cdi, jit-cdi
     hook_since: int | None = None  # when nvidia-container-runtime-hook (or nvidia-cdi-hook, the later) came or changed
-
-
-@dataclass(frozen=True)
-class Sshd:
-    """The SSH server's effective settings (`sshd -T`; needs root)."""
-
-    version: str | None  # 10.0p1
-    includes_drop_ins: bool | None  # the main file includes sshd_config.d at its top
-    effective: tuple[tuple[str, str], ...] | None  # lower-case names, the five X11 options only
-    sources: tuple[tuple[str, str], ...]  # file and line for each of the five that a file sets
-    pending: bool  # marker of an sshd transaction that did not finish
-    xauth: str | None  # path of xauth
 
 
 @dataclass(frozen=True)

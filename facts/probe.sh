@@ -1,7 +1,7 @@
 #!/bin/sh
 # What is true of this machine, for facts/parse. Changes nothing, needs no privilege (and says what it could not
-# read), never fails. Every file is read below $ROOT; commands come from PATH. Its one argument is the name of the
-# user who logged in, which a probe that runs through sudo cannot see.
+# read), never fails. Every file is read below $ROOT; commands come from PATH. Its arguments are the name of the
+# user who logged in and their SSH_CONNECTION, which a probe that runs through sudo cannot see.
 #
 # The answer is ASCII lines: "@@ gpu-host-probe 1", then sections "@@ NAME" of KEY=VALUE lines, then "@@ end".
 # A key may repeat. Whole files travel in base64, because their content is anybody's; every other byte that is not
@@ -235,23 +235,58 @@ display() {
     done
 }
 
+# What `sshd -T` says with the given words. From 7.7 to 8.0 it says nothing without -C where the files have a Match block
+# (github.com/CISOfy/lynis/issues/548).
+sshd_says() {
+    key=$1
+    shift
+    limited "$sshd" -T "$@" | grep -E "^($keys) " | each "$key"
+}
+
+# Files that changed after sshd read them wait for the next reload; ssh.socket may listen in sshd's place.
+sshd_units() {
+    stat -c '%Z %n' etc/ssh/sshd_config etc/ssh/sshd_config.d/*.conf | each changed
+    for path in usr/lib/systemd/system-generators/sshd-socket-generator \
+        lib/systemd/system-generators/sshd-socket-generator; do
+        if [ -e "$path" ]; then say generator "/$path"; fi
+    done
+    [ -e run/systemd/system ] || return 0
+    # A time zone's short name, such as CST, may mean several.
+    limited env TZ=UTC systemctl show ssh.service sshd.service ssh.socket sshd.socket \
+        --property=Id,ActiveState,StateChangeTimestamp,Listen | each unit
+}
+
+# sshd_settings USER CONNECTION: the session's SSH_CONNECTION, "client port server port"
 sshd_settings() {
     section sshd
-    keys='x11forwarding|x11displayoffset|printmotd|printlastlog|tcpkeepalive'
+    keys='x11forwarding|x11displayoffset|printmotd|printlastlog|tcpkeepalive|addressfamily|disableforwarding'
     if [ -r etc/ssh/sshd_config ]; then
-        say main readable
+        say main "$(sha256sum <etc/ssh/sshd_config)"
     elif [ -e etc/ssh/sshd_config ]; then
         say unread "/etc/ssh/sshd_config: not readable"
     fi
-    grep -n -i -E "^[[:space:]]*(include|match|$keys)([[:space:]=]|\$)" etc/ssh/sshd_config \
-        etc/ssh/sshd_config.d/*.conf /dev/null | each config
+    grep -n -i -E "^[[:space:]]*(include|match|listenaddress|$keys)([[:space:]=]|\$)|^# (BEGIN|END) pyinfra-gpu-hosts" \
+        etc/ssh/sshd_config etc/ssh/sshd_config.d/*.conf /dev/null | each config
     for path in usr/bin/xauth usr/local/bin/xauth; do
         if [ -e "$path" ]; then say xauth "/$path"; fi
     done
+    if grep -q '^0\{31\}1 .* lo$' proc/net/if_inet6; then
+        say ipv6 loopback
+    elif [ -e proc/net/if_inet6 ]; then
+        say ipv6 'no loopback'
+    fi
+    say connection "$2"
+    sshd_units
     # Some versions of sshd insist on being called by their full path.
     sshd=$(command -v sshd) || return 0
     limited "$sshd" -V 2>&1 | each version
-    limited "$sshd" -T | grep -E "^($keys) " | each effective
+    nobody=user=-,host=-,addr=0.0.0.0,laddr=0.0.0.0,lport=22
+    { sshd_says effective | grep . || sshd_says effective -C "$nobody" | grep .; } ||
+        limited "$sshd" -t 2>&1 | tr -d '\r' | each complaint
+    user=$1
+    # shellcheck disable=SC2086
+    set -- $2
+    [ $# -ne 4 ] || sshd_says login -C "user=$user,host=$1,addr=$1,laddr=$3,lport=$4"
 }
 
 # camera NODE: what sysfs has of it, and what it can do, which udev has asked it once (systemd, v4l_id.c)
@@ -644,7 +679,7 @@ docker_engine() {
     gpus
     driver
     display
-    sshd_settings
+    sshd_settings "${1-}" "${2-}"
     cameras
     devices
     listeners

@@ -50,8 +50,8 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     ``update``: bring an installed driver, which is held, to the newest version of its branch, too.
     """
     plan, session = _prepare(Job(areas, update=update))
-    sshd = _emit_sshd(plan, session.access)
     packages = _emit_packages(plan, session)
+    sshd = _emit_sshd(plan, session.access)  # its confirming login tries X11, which needs xauth
     docker = _emit_docker(plan, session)
     reload = _emit_reload(plan, session.access, after=packages)
     # Where a reboot is allowed, it makes up for modules that could not be loaded without one.
@@ -60,7 +60,7 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
     cameras = _emit_cameras(plan, session.access)
     containers = _emit_containers(plan, session, after=packages + docker + loaded + cdi)
-    _emit_verdict(plan, session, sshd + packages + docker + loaded + cdi + proof + cameras + containers)
+    _emit_verdict(plan, session, packages + sshd + docker + loaded + cdi + proof + cameras + containers)
 
 
 def verify() -> None:
@@ -98,7 +98,7 @@ def _never(_: State) -> bool:
 
 
 def _emit_sshd(plan: Plan, access: Access) -> list[OperationMeta]:
-    if not plan.sshd.drop_in:
+    if not plan.sshd.change:
         return []
     return [set_x11_options(name="Set sshd's X11 options", plan=plan.sshd, access=access, _ignore_errors=True)]
 

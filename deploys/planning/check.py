@@ -18,6 +18,7 @@ from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
 from deploys.planning.records import Area, Refusal
 from deploys.planning.registry_cache import cache_faults
+from deploys.planning.sshd import x11_cautions
 from deploys.planning.versions import numbers, upstream
 from facts.model import Host, PlatformKind, Proof
 
@@ -106,7 +107,11 @@ def _check_sshd(plan: Plan, host: Host) -> tuple[Finding, ...]:
     ]
     if wrong:
         return _bad(Area.SSHD, ", ".join(wrong), "another file of /etc/ssh wins; see `sshd -T` on the host")
-    return _good(Area.SSHD, "all five X11 options are in force")
+    cautions = x11_cautions(host) if "x11forwarding" in dict(plan.sshd.expected) else ()
+    return (
+        *_good(Area.SSHD, "all five X11 options are in force"),
+        *(Finding(Area.SSHD, Verdict.NOTE, one.choice, one.because) for one in cautions),
+    )
 
 
 def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:

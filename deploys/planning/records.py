@@ -60,12 +60,22 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class SshdPlan:
-    """A drop-in to write: its text, and the settings that must then be in force."""
+class SshdChange:
+    """Lines of ours to put where sshd reads them first."""
 
-    drop_in: str | None = None
+    path: str  # our drop-in, or the main file, which gets them at its top
+    text: str  # "" takes ours away
+    read: str = ""  # SHA-256 of the main file, as it was read; "" where the whole file is ours
+
+
+@dataclass(frozen=True)
+class SshdPlan:
+    """A change of sshd's files, the options that must then be in force, and what keeps X11 from coming through."""
+
+    change: SshdChange | None = None
     expected: tuple[tuple[str, str], ...] = ()
     tools: tuple[str, ...] = ()  # packages: xauth
+    cautions: tuple[Note, ...] = ()  # why X11 forwarding will not work all the same
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
     skipped: str | None = None

@@ -167,6 +167,10 @@ class Settings(BaseModel):
         default={}, description="Any other keys of daemon.json, merged into what is there."
     )
     sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
+    sshd_address_family: Literal["inet"] | None = Field(
+        default=None,
+        description="inet: sshd leaves IPv6 alone, without which X11 forwarding fails where lo has no ::1.",
+    )
     images: tuple[str, ...] = Field(
         default=(),
         description="Images to have: references, best with a digest, or what is wanted (l4t-pytorch, cuda 12.4 base, "

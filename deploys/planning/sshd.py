@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from deploys.planning.obstacles import refuse_packages
-from deploys.planning.records import Area, Note, Refusal, SshdPlan
+from deploys.planning.records import Area, Note, Refusal, SshdChange, SshdPlan
 from deploys.planning.settings import Settings
 from facts.model import Host
+from facts.sshd import MatchBlock
 
 # sshd_config(5). These are what Debian and Ubuntu ship: on an untouched system there is nothing to do.
 OPTIONS = (
@@ -15,33 +16,74 @@ OPTIONS = (
     ("PrintLastLog", "yes"),
     ("TCPKeepAlive", "yes"),
 )
-EXPECTED = tuple((name.lower(), value) for name, value in OPTIONS)
+FAMILY = ("AddressFamily", "inet")
+MAIN = "/etc/ssh/sshd_config"
 # sshd takes the first value it reads, and drop-ins are read in lexical order.
-RIGHT = Note("the five X11 options are right", "sshd -T says so")
 DROP_IN = "/etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
+
+Options = tuple[tuple[str, str], ...]
 
 
 def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
-    """Compare the options in force with the five, and plan a drop-in where they differ."""
-    if not settings.sshd_x11:
+    """Compare the options in force with the wished ones, and plan lines of ours where they differ."""
+    sshd, wished = host.sshd, _wish(settings)
+    if not wished and sshd.ours is None:
         return SshdPlan(notes=(Note("sshd left as found", "sshd_x11 is off"),))
-    if host.sshd.version is None:
+    if sshd.version is None:
         return SshdPlan(notes=(Note("nothing to set", "there is no SSH server on this machine"),))
-    if host.sshd.effective is None:
+    if sshd.effective is None:
         return SshdPlan(refusal=_unreadable(host))
-    tools = () if host.sshd.xauth or refuse_packages(host, Area.SSHD) else ("xauth",)
-    differing = tuple(item for item in EXPECTED if item not in host.sshd.effective)
-    if not differing and not host.sshd.pending:
-        return SshdPlan(expected=EXPECTED, tools=tools, notes=(RIGHT, *_missing(host, tools)))
-    if differing and not host.sshd.includes_drop_ins:
-        return SshdPlan(refusal=_no_drop_ins(host, differing))
-    settles = (Note("settles an interrupted change", "it was never confirmed"),) if host.sshd.pending else ()
-    notes = (*settles, *(_note(name, value, host) for name, value in differing), *_missing(host, tools))
-    return SshdPlan(drop_in=_drop_in(), expected=EXPECTED, tools=tools, notes=notes)
+    expected = _lowered(wished)
+    differing = tuple(item for item in expected if item not in sshd.effective)
+    is_stale = sshd.ours is not None and set(sshd.ours) != set(expected)
+    tools = ("xauth",) if settings.sshd_x11 and not sshd.xauth and not refuse_packages(host, Area.SSHD) else ()
+    cautions = _list_cautions(host, differing) if settings.sshd_x11 else ()
+    notes = (*_missing(settings, host, tools), *cautions, *_other_logins(host, expected))
+    if not differing and not is_stale and not sshd.pending:
+        right = Note("the five X11 options are right" if settings.sshd_x11 else "sshd is right", "sshd -T says so")
+        return SshdPlan(expected=expected, tools=tools, cautions=cautions, notes=(right, *notes))
+    if refusal := _refuse_family(host, differing) or _refuse_unapplied(host):
+        return SshdPlan(refusal=refusal)
+    change = _write(wished, host)
+    notes = (*_explain(host, differing, is_stale, change), *notes)
+    return SshdPlan(change, expected, tools, cautions, notes)
 
 
-def _missing(host: Host, tools: tuple[str, ...]) -> tuple[Note, ...]:
-    if not host.sshd.xauth and not tools:
+def x11_cautions(host: Host) -> tuple[Note, ...]:
+    """Why X11 forwarding does not come through for the user who logged in, whatever the global options say."""
+    return _list_cautions(host, ())
+
+
+def _wish(settings: Settings) -> Options:
+    family = (FAMILY,) if settings.sshd_address_family else ()
+    return (*(OPTIONS if settings.sshd_x11 else ()), *family)
+
+
+def _lowered(options: Options) -> Options:
+    return tuple((name.lower(), value) for name, value in options)
+
+
+def _write(wished: Options, host: Host) -> SshdChange:
+    lines = [f"{name} {value}" for name, value in wished]
+    text = "\n".join(["# Written by pyinfra-gpu-hosts (settings sshd_…).", *lines]) + "\n" if lines else ""
+    if host.sshd.includes_drop_ins and not host.sshd.block:
+        return SshdChange(DROP_IN, text)
+    return SshdChange(MAIN, text, host.sshd.main or "")
+
+
+def _explain(host: Host, differing: Options, is_stale: bool, change: SshdChange) -> tuple[Note, ...]:
+    notes = [Note("settles an interrupted change", "it was never confirmed")] if host.sshd.pending else []
+    notes += [_note(name, value, host) for name, value in differing]
+    if is_stale:
+        notes.append(Note(f"{'renews' if change.text else 'takes away'} our lines in {change.path}", "settings sshd_…"))
+    if change.path == MAIN and change.text:
+        because = "this sshd reads no drop-ins before other files' options; everything else in it stays as it is"
+        notes.append(Note(f"puts our lines between marks at the top of {MAIN}", because))
+    return tuple(notes)
+
+
+def _missing(settings: Settings, host: Host, tools: tuple[str, ...]) -> tuple[Note, ...]:
+    if settings.sshd_x11 and not host.sshd.xauth and not tools:
         return (Note("xauth is missing and cannot be installed", "X11 forwarding needs it; packages are refused here"),)
     return tuple(Note(f"installs {tool}", "X11 forwarding needs it") for tool in tools)
 
@@ -53,25 +95,94 @@ def _note(name: str, value: str, host: Host) -> Note:
     return Note(f"sets {name} {value}", f"it is {current}, by {by}")
 
 
-def _drop_in() -> str:
-    lines = [f"{name} {value}" for name, value in OPTIONS]
-    return "\n".join(["# Written by pyinfra-gpu-hosts (setting sshd_x11).", *lines]) + "\n"
+def _list_cautions(host: Host, differing: Options) -> tuple[Note, ...]:
+    sshd, wanted = host.sshd, dict(_lowered(OPTIONS))
+    everybodys = dict(sshd.effective or ())
+    login = dict(sshd.login or sshd.effective or ())
+    cautions = [
+        Note(f"for {host.user} {name} is {login[name]}", _overriding(host.sshd.matches, name, login[name]))
+        for name in wanted
+        if login.get(name) not in (None, wanted[name], everybodys.get(name))
+    ]
+    if login.get("disableforwarding") == "yes":
+        because = "DisableForwarding yes overrides X11Forwarding; whoever set it must take it away"
+        cautions.append(Note(f"X11 is not forwarded for {host.user}", because))
+    # channels.c, x11_create_display_inet: a family that exists and cannot be bound makes it give up the other one, too.
+    if sshd.ipv6_loopback is False and everybodys.get("addressfamily") == "any" and not _sets_family(differing):
+        because = 'the kernel has IPv6, but lo has no ::1, and sshd gives up; sshd_address_family = "inet" mends it'
+        cautions.append(Note("X11 forwarding fails on this host", because))
+    return tuple(cautions)
+
+
+def _overriding(matches: tuple[MatchBlock, ...], name: str, value: str) -> str:
+    found = next((block for block in matches if (name, value) in block.options), None)
+    by = f"by `Match {found.criteria}`, {found.place}" if found else "by a Match block"
+    return f"{by}, which overrides what is set for everybody and is not ours to edit"
+
+
+def _other_logins(host: Host, expected: Options) -> tuple[Note, ...]:
+    """Match blocks with other values, which hold for logins that are not ours."""
+    wanted, login = dict(expected), dict(host.sshd.login or ())
+    notes = []
+    for block in host.sshd.matches:
+        others = [
+            f"{name} {value}" for name, value in block.options if value not in (wanted.get(name), login.get(name))
+        ]
+        if others and wanted:
+            notes.append(Note(f"`Match {block.criteria}` keeps {', '.join(others)}", block.place))
+    return tuple(notes)
 
 
 def _unreadable(host: Host) -> Refusal:
+    seen = host.sshd.complaint or "no words of its own" + "".join(f"; {line}" for line in host.unread if "sshd" in line)
     return Refusal(
         Area.SSHD,
-        "the SSH server's settings cannot be read",
-        "`sshd -T` gave no answer" + "".join(f"; {line}" for line in host.unread if "sshd" in line),
-        "run `sshd -T` on the host and mend what it complains of, or set sshd_x11 = False",
+        "the SSH server's settings cannot be read, so they are left as they are",
+        f"`sshd -T` gave no answer; `sshd -t`: {seen}",
+        "mend what it complains of, or set sshd_x11 = False",
     )
 
 
-def _no_drop_ins(host: Host, differing: tuple[tuple[str, str], ...]) -> Refusal:
-    wanted = ", ".join(f"{name} {value}" for name, value in differing)
+def _sets_family(differing: Options) -> bool:
+    return ("addressfamily", "inet") in differing
+
+
+def _is_ipv6(address: str) -> bool:
+    """Whether it is an IPv6 address, with or without brackets and a port."""
+    return address.count(":") > 1
+
+
+def _refuse_family(host: Host, differing: Options) -> Refusal | None:
+    """Why sshd must not be told to leave IPv6, if so."""
+    if not _sets_family(differing):
+        return None
+    sshd = host.sshd
+    # [::] is a socket for both families, which is how systemd reads a bare port (systemd.socket(5), BindIPv6Only).
+    in_use = [
+        *([f"this session came to {sshd.session}"] if _is_ipv6(sshd.session) else []),
+        *(f"ListenAddress {address} ({place})" for address, place in sshd.listens if _is_ipv6(address)),
+        *(f"ssh.socket listens on {one}" for one in sshd.socket if _is_ipv6(one) and not one.startswith("[::]")),
+        *(["AddressFamily inet6"] if ("addressfamily", "inet6") in (sshd.effective or ()) else []),
+    ]
+    remedy = "take sshd_address_family out, or give lo its ::1 back (sysctl net.ipv6.conf.lo.disable_ipv6=0)"
+    if in_use:
+        return Refusal(
+            Area.SSHD, "SSH over IPv6 is in use, and AddressFamily inet would end it", ", ".join(in_use), remedy
+        )
+    if sshd.socket and sshd.makes_socket:
+        brief = "ssh.socket takes its addresses from sshd's files at the next boot, when nobody could take that back"
+        seen = f"sshd-socket-generator is there, and ssh.socket listens on {', '.join(sshd.socket)}"
+        return Refusal(Area.SSHD, brief, seen, f"{remedy}, or start sshd by ssh.service instead of ssh.socket")
+    return None
+
+
+def _refuse_unapplied(host: Host) -> Refusal | None:
+    """Somebody's change that our reload would be the first to make count, and that nothing of ours could take back."""
+    if host.sshd.pending or not host.sshd.unapplied:
+        return None
     return Refusal(
         Area.SSHD,
-        "this sshd reads no drop-in files, and its main file is not ours to edit",
-        f"OpenSSH {host.sshd.version}, /etc/ssh/sshd_config without an Include at its top; differing: {wanted}",
-        "add the lines to /etc/ssh/sshd_config above any Match block, or set sshd_x11 = False",
+        "sshd has not read its files since somebody changed them, and our reload would put that into force",
+        f"changed after sshd was last started or reloaded: {', '.join(host.sshd.unapplied)}",
+        "reload sshd on the host (systemctl reload ssh), see that a new login works, and run this again",
     )

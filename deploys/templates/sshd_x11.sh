@@ -1,14 +1,24 @@
 # shellcheck shell=sh
-# Puts the drop-in in place and lets sshd read it, then takes it back by itself unless a new login confirms it in time.
-# Arguments: DROP_IN SECONDS TOKEN NAME=VALUE… (must be in force). The drop-in's text is $RUN/input.
-# While unconfirmed, `pending` stands, with this change's TOKEN in it. Whoever settles it, the confirming login, the timer
-# or the next run, holds the area's lock meanwhile.
-file=$1 patience=$2 token=$3
-shift 3
+# Puts lines of ours where sshd reads them first and lets it read them, then takes them back by itself unless a new login
+# confirms them in time. Arguments: FILE SHA256 SECONDS TOKEN NAME=VALUE… (must be in force). $RUN/input holds the lines;
+# an empty one takes ours away. FILE is our drop-in where SHA256 is empty; else it is the main file, which must have that
+# digest still, and our lines stand between two marks at its very top.
+# While unconfirmed, `pending` stands, with this change's TOKEN in it. Whoever settles it, the confirming login, the timer,
+# the run whose login failed or the next run, holds the area's lock meanwhile.
+file=$1 read=$2 patience=$3 token=$4
+shift 4
 dir=$state/sshd
 sshd=$(command -v sshd)
+begin='# BEGIN pyinfra-gpu-hosts' end='# END pyinfra-gpu-hosts'
+[ -z "$read" ] || file=$(readlink -f "$file")
 
-cat >"$RUN/take_back" <<'END_OF_LIB'
+# Everything that takes a change back, as a script of its own: its argument is that change's token. Each step can be
+# repeated: the mark goes after the file is back, and the copy after the mark.
+write_take_back() {
+  was=$(digest "$file")
+  printf "dir='%s' file='%s' was=%s\n" "$dir" "$file" "$was"
+  cat <<'END_OF_TAKE_BACK'
+[ "$(cat "$dir/pending" 2>/dev/null)" = "$1" ] || exit 0
 reload() {
   # With socket activation and no connection there is nothing to reload: the next connection reads the files anyway.
   for unit in ssh sshd; do
@@ -17,30 +27,32 @@ reload() {
       return
     fi
   done
-  service ssh reload
+  service ssh reload || service sshd reload
 }
-
-# take_back: the drop-in as it was before, or none. Each step can be repeated: the mark goes after the file is back, and
-# the copy after the mark.
-take_back() {
-  if [ -e "$dir/before" ]; then
-    cp -p "$dir/before" "$file.new" && mv -f "$file.new" "$file" || return 1
-  else
-    rm -f "$file" || return 1
-  fi
+if [ "${2-}" = reload ]; then
   reload
-  rm -f "$dir/pending"
-  rm -f "$dir/before"
+  exit
+fi
+if [ "$was" = absent ]; then
+  rm -f "$file" || exit 1
+else
+  cp -p "$dir/before" "$file.new" && mv -f "$file.new" "$file" || exit 1
+fi
+reload
+rm -f "$dir/pending"
+rm -f "$dir/before"
+END_OF_TAKE_BACK
 }
-END_OF_LIB
-. "$RUN/take_back"
 
-undo() {
-  take_back || fail "the drop-in for sshd cannot be taken back" "$file" "look at free space, then run this again"
+# settle TOKEN: takes that change back.
+settle() {
+  sh "$dir/take_back" "$1" ||
+    fail "the change of sshd's files cannot be taken back" "the copy from before is $dir/before" "look at free space, then run this again"
 }
 
 first_wrong() {
-  effective=$("$sshd" -T 2>/dev/null) || return 1
+  # From 7.7 to 8.0 -T wants to hear of a connection where there is a Match block, be it one that none matches.
+  effective=$("$sshd" -T 2>/dev/null || "$sshd" -T -C user=-,host=-,addr=0.0.0.0,laddr=0.0.0.0,lport=22 2>/dev/null) || return 1
   for option in "$@"; do
     printf '%s\n' "$effective" | grep -qix "${option%%=*} ${option#*=}" || { printf '%s' "${option%%=*}"; return 1; }
   done
@@ -49,38 +61,61 @@ first_wrong() {
 # Nothing has been changed yet.
 unwritable() {
   rm -f "$file.new" "$dir/pending"
-  fail "the drop-in for sshd cannot be written" "$file" "look at free space and at whether ${file%/*} is there"
+  fail "sshd's options cannot be written" "$file" "look at free space and at whether ${file%/*} is there"
 }
 
-[ ! -e "$dir/pending" ] || undo
+# with_ours: what FILE is to be.
+with_ours() {
+  [ -n "$read" ] || { cat "$RUN/input"; return; }
+  if [ -s "$RUN/input" ]; then
+    printf '%s\n' "$begin" && cat "$RUN/input" && printf '%s\n' "$end" || return 1
+  fi
+  sed "/^$begin\$/,/^$end\$/d" "$dir/before"
+}
+
+put() {
+  if [ -z "$read" ] && [ ! -s "$RUN/input" ]; then
+    rm -f "$file"
+  elif [ -e "$file" ]; then
+    cp -p "$file" "$file.new" && with_ours >"$file.new" && mv -f "$file.new" "$file"
+  else
+    with_ours >"$file.new" && chmod 0644 "$file.new" && mv -f "$file.new" "$file"
+  fi
+}
+
+if [ -n "$read" ] && [ "$(digest "$file")" != "$read" ]; then
+  fail "sshd's main file is not as it was read, so it was left alone" "$file has changed since" "run this again"
+fi
+[ ! -e "$dir/pending" ] || settle "$(cat "$dir/pending")"
 "$sshd" -t 2>"$RUN/error" || fail "sshd's files are broken already, so nothing was added" "$(short "$RUN/error")" "mend them first"
+marks=$([ -z "$read" ] || grep -xF -e "$begin" -e "$end" "$file")
+if [ -n "$marks" ] && [ "$marks" != "$begin
+$end" ]; then
+  fail "the marks around our lines in sshd's main file are no pair any more" "$(printf '%s' "$marks" | tr '\n' ' ')in $file" \
+    "take both away, with the lines between them, and run this again"
+fi
 rm -f "$dir/before"
 [ ! -e "$file" ] || cp -p "$file" "$dir/before" || unwritable
-cp "$RUN/take_back" "$dir/take_back" || unwritable
+{ write_take_back >"$RUN/take_back" && cp "$RUN/take_back" "$dir/take_back"; } || unwritable
 printf '%s\n' "$token" >"$dir/pending" || unwritable
-{ cp "$RUN/input" "$file.new" && chmod 0644 "$file.new" && mv -f "$file.new" "$file"; } || unwritable
+put 2>"$RUN/error" || unwritable
 if ! "$sshd" -t 2>"$RUN/error"; then
-  undo
+  settle "$token"
   fail "sshd does not accept the X11 options; they were taken back" "$(short "$RUN/error")" "set sshd_x11 = False for this host"
 fi
 if ! wrong=$(first_wrong "$@"); then
-  undo
+  settle "$token"
   fail "the X11 options did not come into force; ours were taken back" \
     "${wrong:-everything} is otherwise in sshd -T: another file of /etc/ssh comes first" \
     "grep -ri ${wrong:-x11} /etc/ssh on the host; or set sshd_x11 = False"
 fi
 # The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come.
-# The lock's file is opened to append: `>` would give it a new time long after a confirmed change.
-setsid sh -c '
-  dir=$1 file=$2 token=$3
-  sleep "$4"
-  exec 9>>"$dir/lock" && flock 9
-  [ "$(cat "$dir/pending" 2>/dev/null)" = "$token" ] || exit 0
-  . "$dir/take_back"
-  take_back
-' timer "$dir" "$file" "$token" "$patience" >/dev/null 2>&1 </dev/null &
-if ! reload >"$RUN/error" 2>&1; then
-  undo
+# flock opens the lock's file for reading: it does not get a new time long after a confirmed change.
+# shellcheck disable=SC2016
+setsid sh -c 'sleep "$3"; exec flock "$1/lock" sh "$1/take_back" "$2"' timer "$dir" "$token" "$patience" \
+  >/dev/null 2>&1 </dev/null &
+if ! sh "$dir/take_back" "$token" reload >"$RUN/error" 2>&1; then
+  settle "$token"
   fail "sshd did not read the X11 options again; they were taken back" "$(short "$RUN/error")" "systemctl status ssh on the host"
 fi
 exit 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..model import Host
-from .access import read_sshd
 from .answer import Answer, read_answer
 from .containers import read_docker, read_toolkit
 from .devices import read_cameras, read_devices
@@ -23,6 +22,7 @@ from .machine import (
     read_proof,
 )
 from .packages import read_packages
+from .sshd import read_sshd
 from .tegra import read_jetson
 from .wsl import read_wsl
 

@@ -1,6 +1,7 @@
 """sshd's transaction in a real shell, with a stand-in sshd, and waits that end when the test says so."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,19 @@ def is_pending(place: Place) -> bool:
 
 def write(place: Place, token: str = "first", *, seconds: int = 60) -> Finished:
     """Write the drop-in, to be confirmed by a token."""
-    return place.run("sshd_x11", arguments=(str(drop_in(place)), str(seconds), token, *EXPECTED), payload=TEXT)
+    return place.run("sshd_x11", arguments=(str(drop_in(place)), "", str(seconds), token, *EXPECTED), payload=TEXT)
+
+
+def main_file(place: Place) -> Path:
+    """sshd's main file."""
+    return place.root / "sshd_config"
+
+
+def write_block(place: Place, text: str = TEXT, *, read: bytes | None = None, token: str = "first") -> Finished:
+    """Write our block into the main file, which was ``read`` before; "" for the lines takes the block away."""
+    digest = hashlib.sha256(main_file(place).read_bytes() if read is None else read).hexdigest()
+    arguments = (str(main_file(place)), digest, "60", token, *(EXPECTED if text else ()))
+    return place.run("sshd_x11", arguments=arguments, payload=text)
 
 
 def confirm(place: Place, token: str = "first") -> Finished:
@@ -178,7 +191,8 @@ def test_what_sshd_does_not_take_is_taken_back_at_once(sshd: Place, answers: str
 
 
 def test_timer_runs_before_sshd_reads_the_file(sshd: Place) -> None:
-    sshd.stand_in("systemctl", 'case $1 in cat) ;; *) kill -KILL "$PPID" ;; esac')
+    killing = 'read -r _ _ _ script _ </proc/$PPID/stat; kill -KILL "$script" "$PPID"'
+    sshd.stand_in("systemctl", f"case $1 in cat) ;; *) {killing} ;; esac")
     assert write(sshd).status == KILLED
     sshd.stand_in("systemctl", "")
     end_patience(sshd)
@@ -186,16 +200,100 @@ def test_timer_runs_before_sshd_reads_the_file(sshd: Place) -> None:
 
 
 def test_an_interrupted_change_is_taken_back_before_the_next(sshd: Place) -> None:
-    drop_in(sshd).write_text("half\n")
-    (state(sshd) / "before").write_text("X11Forwarding no\n")
-    (state(sshd) / "pending").touch()
+    put(sshd, "X11Forwarding no\n")
     write(sshd)
+    drop_in(sshd).write_text("half\n")
+    write(sshd, "second")
     assert (state(sshd) / "before").read_text() == "X11Forwarding no\n"
     assert content(sshd) == TEXT
 
 
+def test_an_interrupted_change_of_another_file_is_taken_back_in_that_file(sshd: Place) -> None:
+    main_file(sshd).write_bytes(OTHERS)
+    write(sshd)
+    assert write_block(sshd, token="second") == Finished(0, "")
+    assert content(sshd) is None
+    assert main_file(sshd).read_bytes() == BLOCK + OTHERS
+
+
+def test_run_whose_login_failed_takes_its_own_change_back_at_once(sshd: Place) -> None:
+    write(sshd)
+    assert sshd.run("sshd_take_back", arguments=("another",)) == Finished(0, "")
+    assert content(sshd) == TEXT
+    assert sshd.run("sshd_take_back", arguments=("first",)) == Finished(0, "")
+    assert (content(sshd), is_pending(sshd)) == (None, False)
+    assert sshd.calls("systemctl")[-1] == "try-reload-or-restart ssh.service"
+
+
+# Somebody's main file: bytes that are no UTF-8, other line ends, a Match block, and no end of the last line.
+OTHERS = b"Port 22\r\n# f\xfcr uns\nMatch User bob\n  X11Forwarding no"
+BLOCK = b"# BEGIN pyinfra-gpu-hosts\n" + TEXT.encode() + b"# END pyinfra-gpu-hosts\n"
+
+
+def test_block_goes_to_the_top_and_every_other_byte_stays(sshd: Place) -> None:
+    main_file(sshd).write_bytes(OTHERS)
+    main_file(sshd).chmod(0o600)
+    assert write_block(sshd) == Finished(0, "")
+    assert confirm(sshd) == Finished(0, "")
+    end_patience(sshd)
+    assert main_file(sshd).read_bytes() == BLOCK + OTHERS
+    assert main_file(sshd).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("text", "block"), [(TEXT, BLOCK), ("", b"")], ids=["renewed", "taken away"])
+@pytest.mark.parametrize("before", [b"", b"# somebody's own\n"])
+def test_earlier_block_makes_way(sshd: Place, text: str, block: bytes, before: bytes) -> None:
+    old = b"# BEGIN pyinfra-gpu-hosts\nX11Forwarding no\n# END pyinfra-gpu-hosts\n"
+    main_file(sshd).write_bytes(before + old + OTHERS)
+    assert write_block(sshd, text) == Finished(0, "")
+    assert main_file(sshd).read_bytes() == block + before + OTHERS
+
+
+def test_unconfirmed_block_is_taken_back(sshd: Place) -> None:
+    main_file(sshd).write_bytes(OTHERS)
+    write_block(sshd)
+    end_patience(sshd)
+    assert main_file(sshd).read_bytes() == OTHERS
+    assert not is_pending(sshd)
+
+
+def test_main_file_behind_a_link_stays_behind_it(sshd: Place) -> None:
+    (sshd.root / "real").write_bytes(OTHERS)
+    main_file(sshd).symlink_to("real")
+    write_block(sshd)
+    assert main_file(sshd).is_symlink()
+    assert (sshd.root / "real").read_bytes() == BLOCK + OTHERS
+
+
+@pytest.mark.parametrize(
+    ("now", "read"),
+    [
+        (OTHERS + b"\n", OTHERS),
+        (b"# END pyinfra-gpu-hosts\n" + OTHERS, None),
+        (BLOCK + BLOCK + OTHERS, None),
+        (b"# BEGIN pyinfra-gpu-hosts\n" + OTHERS, None),
+    ],
+    ids=["changed since", "no begin", "twice", "no end"],
+)
+def test_main_file_that_is_not_as_expected_is_left_alone(sshd: Place, now: bytes, read: bytes | None) -> None:
+    main_file(sshd).write_bytes(now)
+    done = write_block(sshd, read=read)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert main_file(sshd).read_bytes() == now
+    assert not is_pending(sshd)
+
+
+def test_drop_in_is_taken_away_when_nothing_is_wished(sshd: Place) -> None:
+    put(sshd, TEXT)
+    assert sshd.run("sshd_x11", arguments=(str(drop_in(sshd)), "", "60", "first"), payload="") == Finished(0, "")
+    assert content(sshd) is None
+    end_patience(sshd)
+    assert content(sshd) == TEXT
+
+
 def test_missing_folder_of_drop_ins_is_an_error(sshd: Place) -> None:
-    done = sshd.run("sshd_x11", arguments=(str(sshd.root / "none/00.conf"), "60", "t", *EXPECTED), payload=TEXT)
+    done = sshd.run("sshd_x11", arguments=(str(sshd.root / "none/00.conf"), "", "60", "t", *EXPECTED), payload=TEXT)
     assert done.status == 1
     assert three_parts(done.output)
     assert not is_pending(sshd)

@@ -76,9 +76,11 @@ def link_tools(folder: Path, names: Sequence[str] = PLAIN_TOOLS) -> Path:
     return folder
 
 
-def run_probe(root: Path | str, path: Sequence[Path], *, shell: Sequence[str] = SHELL) -> str:
+def run_probe(
+    root: Path | str, path: Sequence[Path], *, shell: Sequence[str] = SHELL, arguments: Sequence[str] = ()
+) -> str:
     """The probe's answer for the files below ``root``, with the commands of ``path`` and no others."""
-    command = [shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE)]
+    command = [shutil.which(shell[0]) or shell[0], *shell[1:], str(PROBE), *arguments]
     environment = {"ROOT": str(root), "PATH": os.pathsep.join(map(str, path))}
     done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0

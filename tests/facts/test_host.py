@@ -27,7 +27,7 @@ ID = (
     'if [ "$AS_ROOT" ]; then uid=0 user=root; else uid=1000 user=ann; fi\n'
     'case $1 in -u) echo "$uid" ;; -un) echo "$user" ;; *) echo "uid=$uid($user)" ;; esac'
 )
-GRANTS = '[ "$1" = -n ] && shift || exit 1\nexport AS_ROOT=1\nexec "$@"'
+GRANTS = '[ "$1" = -n ] && shift || exit 1\nexport AS_ROOT=1\nunset SSH_CONNECTION\nexec "$@"'
 WANTS = (
     'case $1 in\n-n) echo "sudo: a password is required" >&2; exit 1 ;;\nesac\n'
     'read -r password\n[ "$password" = secret ] || { echo "sudo: a password is required" >&2; exit 1; }\n'
@@ -43,7 +43,7 @@ def run(tmp_path: Path, tools: Path, sudo: str | None, *, command: str, stdin: s
         (tmp_path / name).chmod(0o755)
     done = subprocess.run(
         ["sh", "-c", command],
-        env={"PATH": f"{tmp_path}:{tools}", "ROOT": "/nowhere"},
+        env={"PATH": f"{tmp_path}:{tools}", "ROOT": "/nowhere", "SSH_CONNECTION": "10.0.0.9 50122 10.0.0.7 22"},
         input=stdin,
         capture_output=True,
         text=True,
@@ -58,6 +58,7 @@ def run(tmp_path: Path, tools: Path, sudo: str | None, *, command: str, stdin: s
 def test_passwordless_sudo_is_used(tmp_path: Path, probe_tools: Path) -> None:
     host = run(tmp_path, probe_tools, GRANTS, command=HostProbe().command())
     assert (host.probe, host.user, host.elevated) == (1, "ann", True)
+    assert host.sshd.session == "10.0.0.7"
 
 
 @pytest.mark.parametrize("sudo", [WANTS, None])

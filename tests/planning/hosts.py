@@ -24,10 +24,10 @@ from facts.model import (
     PlatformKind,
     Proof,
     SourceFile,
-    Sshd,
     Toolkit,
     Wsl,
 )
+from facts.sshd import Sshd
 
 DIGEST = "sha256:" + "ab" * 32
 PROOF_IMAGE = f"example/proof:1@{DIGEST}"
@@ -210,7 +210,7 @@ def needs_something(plan: Plan) -> bool:
     """Whether a run would do anything on the host."""
     driver, docker, toolkit = plan.driver, plan.docker, plan.toolkit
     packages = driver.packages or driver.uninstall or toolkit.uninstall or plan.package_groups or plan.repositories
-    files = plan.sshd.drop_in or plan.daemon.text is not None or toolkit.cdi or toolkit.stale_specs
+    files = plan.sshd.change or plan.daemon.text is not None or toolkit.cdi or toolkit.stale_specs
     mirrors = plan.mirrors.files or plan.mirrors.remove
     steps = driver.unfinished or driver.runfile or driver.reload or driver.module_key or docker.users or docker.start
     images = plan.images.pull or plan.images.load or plan.images.prune

@@ -1,0 +1,55 @@
+"""Whether a display is really forwarded through a connection. No display is needed for that."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from paramiko import Channel, SSHException
+from pyinfra.connectors.base import BaseConnector
+
+PATIENCE = 15  # seconds for the whole question
+# As the user who logs in would have it. sshd runs xauth before the command.
+ASK = 'sh -c \'echo "$DISPLAY"; command -v xauth; xauth list "$DISPLAY"\' 2>/dev/null'
+
+
+@dataclass(frozen=True)
+class Forwarding:
+    """What came of asking for a forwarded display; ``advice`` is where to look when no other cause is known."""
+
+    works: bool
+    seen: str
+    advice: str = ""
+
+
+def try_x11_forwarding(connector: BaseConnector) -> Forwarding | None:
+    """Ask for a forwarded display with a cookie of ours, and look whether it is there on the far side.
+
+    None: the connector is none over SSH. Raises nothing of SSH's own: a connection that breaks is a refusal.
+    """
+    client = getattr(connector, "client", None)
+    transport = client.get_transport() if client else None
+    if transport is None:
+        return None
+    cookie = secrets.token_hex(16)
+    try:
+        channel = transport.open_session(timeout=PATIENCE)
+        channel.settimeout(PATIENCE)
+        channel.request_x11(auth_protocol="MIT-MAGIC-COOKIE-1", auth_cookie=cookie)
+        channel.exec_command(ASK)
+        display, _, said = _read(channel).partition("\n")
+    except (SSHException, OSError):
+        advice = "`journalctl -u ssh` on the host says why; xauth must be there, and lo must have its addresses"
+        return Forwarding(False, "the host's sshd refused it", advice)
+    if cookie in said:
+        return Forwarding(True, f"DISPLAY is {display}, and xauth there has our cookie")
+    advice = "see that the user's home can be written to, and whether ~/.ssh/rc or /etc/ssh/sshrc leaves xauth out"
+    return Forwarding(False, f"DISPLAY is {display or 'not set'}, and xauth there has no cookie of ours", advice)
+
+
+def _read(channel: Channel) -> str:
+    """Everything it says until it is closed."""
+    parts: list[bytes] = []
+    while part := channel.recv(4096):
+        parts.append(part)
+    return b"".join(parts).decode(errors="replace")

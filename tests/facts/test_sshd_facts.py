@@ -1,0 +1,126 @@
+"""The SSH server's facts, from made-up answers and made-up files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facts.parse import parse_probe
+from facts.sshd import MatchBlock, Sshd
+from tests.facts.answers import host_of
+from tests.facts.machines import link_tools, run_probe
+
+MAIN = "etc/ssh/sshd_config"
+OURS = "etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
+
+
+def sshd_of(*lines: str) -> Sshd:
+    """What these lines of the probe's section say."""
+    return host_of("sshd.main=readable", *(f"sshd.{line}" for line in lines)).sshd
+
+
+def config(*lines: str, path: str = MAIN) -> list[str]:
+    """The lines of a file as grep -n gives them."""
+    return [f"config={path}:{number}:{line}" for number, line in enumerate(lines, 1)]
+
+
+def test_match_blocks_are_told_by_their_line_and_end_with_their_file() -> None:
+    found = sshd_of(
+        *config("Match User bob Address 10.0.0.0/8", "  X11Forwarding no", "Match all", "PrintMotd=yes"),
+        *config("TCPKeepAlive no", path="etc/ssh/sshd_config.d/50-a.conf"),
+    )
+    assert found.matches == (
+        MatchBlock("/etc/ssh/sshd_config:1", "User bob Address 10.0.0.0/8", (("x11forwarding", "no"),)),
+        MatchBlock("/etc/ssh/sshd_config:3", "all", (("printmotd", "yes"),)),
+    )
+    assert found.sources == ()
+
+
+def test_our_block_is_what_stands_between_the_marks() -> None:
+    marks = ("# BEGIN pyinfra-gpu-hosts", "X11Forwarding yes", "# END pyinfra-gpu-hosts", "PrintMotd no")
+    found = sshd_of(*config(*marks))
+    assert (found.ours, found.block) == ((("x11forwarding", "yes"),), True)
+
+
+def test_our_drop_in_is_known_by_its_name() -> None:
+    found = sshd_of(*config("Include /etc/ssh/sshd_config.d/*.conf"), *config("AddressFamily inet", path=OURS))
+    assert (found.ours, found.block) == ((("addressfamily", "inet"),), False)
+    assert sshd_of(*config("PrintMotd no")).ours is None
+
+
+def test_values_for_everybody_and_for_our_login_are_kept_apart() -> None:
+    found = sshd_of("effective=x11forwarding yes", "effective=port 22", "login=x11forwarding no")
+    assert (found.effective, found.login) == ((("x11forwarding", "yes"),), (("x11forwarding", "no"),))
+
+
+# As systemd 252 prints them: an empty line ends a unit, and a socket's Id is not its first property.
+UNITS = (
+    *("unit=Id=ssh.service", "unit=ActiveState=active", "unit=StateChangeTimestamp=Sun 2026-11-22 08:36:20 UTC"),
+    *("unit=", "unit=Listen=0.0.0.0:22 (Stream)", "unit=Listen=[::]:22 (Stream)", "unit=Id=ssh.socket"),
+)
+READ = 1795336580  # that moment in seconds
+
+
+@pytest.mark.parametrize(("state", "listens"), [("active", ("0.0.0.0:22", "[::]:22")), ("inactive", ())])
+def test_sockets_count_while_they_are_active(state: str, listens: tuple[str, ...]) -> None:
+    assert sshd_of(*UNITS, f"unit=ActiveState={state}").socket == listens
+
+
+def test_files_that_changed_after_sshd_read_them_are_named() -> None:
+    files = (f"changed={READ} {MAIN}", f"changed={READ + 1} etc/ssh/sshd_config.d/1.conf", f"changed={READ + 1} {OURS}")
+    assert sshd_of(*UNITS, *files).unapplied == ("/etc/ssh/sshd_config.d/1.conf",)
+    assert sshd_of(*files).unapplied == (), "without systemd nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("lines", "has"),
+    [
+        ("00000000000000000000000000000001 01 80 10 80       lo\n", True),
+        ("fe800000000000000216cafffebabe01 02 40 20 80     eth0\n", False),
+        ("", False),
+        (None, None),
+    ],
+)
+def test_loopback_of_ipv6_is_looked_up_in_the_kernels_table(
+    tmp_path: Path, lines: str | None, has: bool | None
+) -> None:
+    (tmp_path / "tools").mkdir()
+    if lines is not None:
+        (tmp_path / "proc/net").mkdir(parents=True)
+        (tmp_path / "proc/net/if_inet6").write_text(lines)
+    answer = run_probe(tmp_path, [link_tools(tmp_path / "tools")])
+    assert parse_probe(answer).sshd.ipv6_loopback is has
+
+
+# Says what it was asked; without -C it is OpenSSH 7.9, whose -T fails where a file has a Match block.
+SSHD = """#!/bin/sh
+case "$*" in
+  -V) echo 'OpenSSH_7.9p1 Debian-10' >&2 ;;
+  -T) exit 255 ;;
+  *user=ann,host=10.0.0.9,addr=10.0.0.9,laddr=10.0.0.7,lport=2222*) echo 'x11forwarding no' ;;
+  *user=-,*) echo 'x11forwarding yes' ;;
+esac
+"""
+
+
+def test_sshd_is_asked_for_our_own_connection(tmp_path: Path) -> None:
+    (tmp_path / "sshd").write_text(SSHD)
+    (tmp_path / "sshd").chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    path = [tmp_path, link_tools(tmp_path / "tools")]
+    found = parse_probe(run_probe(tmp_path, path, arguments=("ann", "10.0.0.9 50122 10.0.0.7 2222"))).sshd
+    assert found.effective == (("x11forwarding", "yes"),)
+    assert found.login == (("x11forwarding", "no"),)
+    assert found.session == "10.0.0.7"
+    assert parse_probe(run_probe(tmp_path, path)).sshd.login is None
+
+
+def test_a_broken_file_is_told_in_sshds_words(tmp_path: Path) -> None:
+    (tmp_path / "sshd").write_text(
+        "#!/bin/sh\n[ $1 != -t ] || printf 'line 3: Bad option\\r\\nterminating\\r\\n' >&2\n"
+    )
+    (tmp_path / "sshd").chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    answer = run_probe(tmp_path, [tmp_path, link_tools(tmp_path / "tools")])
+    assert parse_probe(answer).sshd.complaint == "line 3: Bad option; terminating"
