@@ -10,7 +10,7 @@ from pyinfra.api.state import State
 from pyinfra.context import host, state
 
 from deploys.areas.access import Access
-from deploys.areas.cameras import add_camera_users
+from deploys.areas.cameras import add_camera_users, enter_planned, open_sheets, take_pictures
 from deploys.areas.cdi import refresh_cdi
 from deploys.areas.closing import open_table, record
 from deploys.areas.containers import start_containers
@@ -44,10 +44,11 @@ from deploys.planning.records import Area
 from deploys.planning.report import describe_plan, make_row
 
 
-def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> None:
+def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False, pictures: bool = False) -> None:
     """Bring ``areas`` of the current host to what its settings wish.
 
     ``update``: bring an installed driver, which is held, to the newest version of its branch, too.
+    ``pictures``: take one with each camera, and put it on a page.
     """
     plan, session = _prepare(Job(areas, update=update))
     packages = _emit_packages(plan, session)
@@ -58,7 +59,7 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False) -> No
     loaded = _emit_reboot(plan, session.access, after=packages) or reload
     cdi = _emit_cdi(plan, session, after=packages + loaded)
     proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
-    cameras = _emit_cameras(plan, session.access)
+    cameras = _emit_cameras(plan, session, pictures=pictures)
     containers = _emit_containers(plan, session, after=packages + docker + loaded + cdi)
     _emit_verdict(plan, session, packages + sshd + docker + loaded + cdi + proof + cameras + containers)
 
@@ -233,11 +234,17 @@ def _emit_proof(plan: Plan, session: Session, *, after: list[OperationMeta]) -> 
     ]
 
 
-def _emit_cameras(plan: Plan, access: Access) -> list[OperationMeta]:
-    if not plan.cameras.memberships:
-        return []
-    name = "Let users reach the cameras"
-    return [add_camera_users(name=name, plan=plan.cameras, access=access, _ignore_errors=True)]
+def _emit_cameras(plan: Plan, session: Session, *, pictures: bool) -> list[OperationMeta]:
+    steps = []
+    if plan.cameras.memberships:
+        name = "Let users reach the cameras"
+        steps.append(add_camera_users(name=name, plan=plan.cameras, access=session.access, _ignore_errors=True))
+    if pictures:
+        open_sheets(state)
+        if enter_planned(host, plan, session):
+            name = "Take pictures of the cameras"
+            steps.append(take_pictures(name=name, session=session, _ignore_errors=True))
+    return steps
 
 
 def _emit_containers(plan: Plan, session: Session, *, after: list[OperationMeta]) -> list[OperationMeta]:

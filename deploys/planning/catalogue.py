@@ -187,16 +187,18 @@ class L4tToolkit(_Row):
     ordinary_from: str
 
 
-class ProofImage(_Row):
-    """The image in which CUDA is initialised."""
+class OwnImage(_Row):
+    """An image that we bring ourselves: in which CUDA is initialised, or of the containers of a site cache."""
 
     image: str
 
 
-class RegistryCacheImage(_Row):
-    """The image of the containers of a site cache."""
+class CameraPackages(_Row):
+    """Packages for cameras that a package manager knows: those with v4l2-ctl, and a live picture on an X display."""
 
-    image: str
+    manager: str
+    tools: tuple[str, ...]
+    viewer: tuple[str, ...]
 
 
 class DaemonVersions(_Row):
@@ -369,8 +371,9 @@ class Catalogue(BaseModel):
     toolkit_advisory: tuple[VersionAdvisory, ...]
     l4t_without_raw_table: L4tRange
     l4t_toolkit: L4tToolkit
-    proof: ProofImage
-    registry_cache: RegistryCacheImage
+    proof: OwnImage
+    registry_cache: OwnImage
+    camera_packages: tuple[CameraPackages, ...]
     daemon_versions: DaemonVersions
     daemon_key: tuple[DaemonKey, ...]
     log_option: tuple[LogOption, ...]

@@ -46,6 +46,7 @@ def test_the_plan_of_a_bare_host_reads_area_by_area_with_reasons() -> None:
         "docker daemon",
         "images",
         "gpu proof",
+        "cameras",
     ]
     assert all(("(" in line and line.endswith(")")) or line.startswith("docker daemon:   ") for line in lines[1:])
 
