@@ -62,7 +62,7 @@ def choose_gpu_access(
     ``compose`` is the version of the host's Docker Compose after the run; empty: any, and so the newest.
     A refusal says why there is none, or what there is in place of the one that was asked for.
     """
-    if toolkit.absent or not _has_gpu(host):
+    if toolkit.absent or not has_gpu(host):
         seen = "nvidia_toolkit is absent" if toolkit.absent else "no NVIDIA GPU that is this host's own"
         return _refuse("no container of this host can have a GPU", seen, "take the wish for it off this host")
     mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)
@@ -89,7 +89,8 @@ def _environment(service: Mapping[str, object]) -> dict[str, object]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def _has_gpu(host: Host) -> bool:
+def has_gpu(host: Host) -> bool:
+    """Whether there is an NVIDIA GPU that is the host's own."""
     if host.jetson:
         return True
     if host.wsl:

@@ -78,25 +78,52 @@ IMAGES = (
     RegistryImage("nvcr.io/nvidia/private-thing:1", ("base", "private"), BOTH),
 )
 
+# Settings as of modelbox, docker/Dockerfile.cuda.develop.ubuntu. modelbox_image.py makes it for those who ask.
+MODELBOX = RegistryImage(
+    "modelbox/modelbox-develop-tensorrt_8.4.2-cuda_11.2-ubuntu-x86_64:latest",
+    ("root",),
+    ("amd64",),
+    {
+        "Env": [
+            "PATH=/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/lib",
+            "NVIDIA_VISIBLE_DEVICES=all",
+            "NVIDIA_DRIVER_CAPABILITIES=video,compute,utility",
+        ],
+        "Cmd": ["/sbin/init", "--log-target=journal"],
+        "Volumes": {"/sys/fs/cgroup": {}, "/tmp": {}, "/run": {}, "/run/lock": {}},
+        "StopSignal": "SIGRTMIN+3",
+        "Labels": {"played-by": "Debian 12 and a stand-in of ModelBox"},
+    },
+    "Debian 12 and a stand-in of ModelBox",
+)
+
 
 def repositories() -> dict[str, list[str]]:
     """What each registry has: host name of its API -> repositories."""
-    hosts = sorted({image.registry for image in IMAGES})
-    return {host: sorted({image.repository for image in IMAGES if image.registry == host}) for host in hosts}
+    images = (*IMAGES, MODELBOX)
+    hosts = sorted({image.registry for image in images})
+    return {host: sorted({image.repository for image in images if image.registry == host}) for host in hosts}
 
 
 def push_images(address: str, layers: Path) -> dict[str, str]:
     """Put all images into the registry at ``address``; return reference -> digest of what the tag names."""
-    archives = {name: _read_layer(layers, name) for name in {name for image in IMAGES for name in image.layers}}
+    names = {name for image in IMAGES for name in image.layers}
+    archives = {name: _read_layer(layers / f"{name}.tar") for name in names}
     return {
         image.reference: _push(f"http://{address}/v2/{image.repository}", image, [archives[n] for n in image.layers])
         for image in IMAGES
     }
 
 
-def _read_layer(layers: Path, name: str) -> tuple[bytes, str]:
+def push_image(address: str, image: RegistryImage, archives: Iterable[Path]) -> str:
+    """Put one image, whose layers are these archives, into the registry at ``address``; return its digest."""
+    return _push(f"http://{address}/v2/{image.repository}", image, [_read_layer(path) for path in archives])
+
+
+def _read_layer(path: Path) -> tuple[bytes, str]:
     """A layer packed, and its diff ID: the digest of its archive."""
-    archive = (layers / f"{name}.tar").read_bytes()
+    archive = path.read_bytes()
     return gzip.compress(archive, compresslevel=1, mtime=0), f"sha256:{hashlib.sha256(archive).hexdigest()}"
 
 
