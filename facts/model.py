@@ -262,7 +262,7 @@ class Packages:
     held: tuple[str, ...]  # apt-mark showhold; the entries of dnf's versionlock.list
     sources: tuple[SourceFile, ...]
     keyrings: tuple[tuple[str, str], ...]  # (path, sha256) of /etc/apt/keyrings and /usr/share/keyrings
-    tools: tuple[str, ...]  # which of curl, gpg, modinfo, ca-certificates are there
+    tools: tuple[str, ...]  # which of curl, gpg, modinfo, v4l2-ctl, guvcview, ca-certificates are there
     installed: tuple[tuple[str, str], ...] = ()  # every installed package that the probe asks about
     stream: str | None = None  # dnf's enabled stream of the module nvidia-driver: 580-open
 

@@ -449,7 +449,7 @@ packages() {
     for command in apt-get dnf zypper; do
         if has "$command"; then say manager "$command"; fi
     done
-    for command in curl gpg modinfo; do
+    for command in curl gpg modinfo v4l2-ctl guvcview; do
         if has "$command"; then say tool "$command"; fi
     done
     dpkg_packages

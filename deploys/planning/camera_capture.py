@@ -150,6 +150,11 @@ CAUSES = (
         "where this machine is a container, give it the device",
     ),
     (
+        ("Unable to detect what device",),  # v4l2-ctl's, of a node without a driver behind it
+        "no driver is behind its node",
+        "plug it in anew; `dmesg` on the host tells what the kernel found",
+    ),
+    (
         ("No such device", "No such file", "Cannot open device"),
         "it went away meanwhile",
         "check its cable and its power",
@@ -181,5 +186,5 @@ def explain_failure(shot: Shot, tool: str) -> Trouble:
             return Trouble(f"{cause}{said}", remedy)
     if shot.status in TIMED_OUT:
         remedy = "plug it in anew, without a hub; `dmesg` on the host may tell more"
-        return Trouble(f"it gave no picture in time{said}", remedy)
-    return Trouble(f"it gave no picture{said or ' and no reason'}", "see `dmesg` on the host; plug it in anew")
+        return Trouble(f"nothing came in time{said}", remedy)
+    return Trouble(f"nothing came{said or ', and no reason'}", "see `dmesg` on the host; plug it in anew")

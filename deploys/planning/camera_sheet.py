@@ -78,7 +78,7 @@ h3 { font-size: 1.05rem; margin: 0 0 .25rem; }
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; background: #000; }
-.none { display: grid; place-items: center; aspect-ratio: 16 / 9; background: #000; color: #fff; padding: 1rem; }
+.none { display: grid; place-items: center; aspect-ratio: 16 / 9; background: var(--back); color: var(--dim); }
 figcaption { padding: .75rem 1rem 1rem; }
 .good, .warning, .bad { font-weight: 600; }
 .good { color: var(--good); } .warning { color: var(--warning); } .bad { color: var(--bad); }
@@ -96,7 +96,7 @@ def render_sheet(hosts: Iterable[HostEntry], *, time: int) -> str:
     """The page. ``time``: when the last host ended, in seconds since the epoch."""
     entries = tuple(hosts)
     cameras = [camera for host in entries for camera in host.cameras]
-    counted = [f"{len(entries)} hosts", f"{sum(bool(camera.picture) for camera in cameras)} pictures"]
+    counted = [_count(len(entries), "host"), _count(sum(bool(camera.picture) for camera in cameras), "picture")]
     for mark, words in ((Mark.WARNING, "to look at"), (Mark.BAD, "failed")):
         if number := sum(camera.mark is mark for camera in cameras):
             counted.append(f'<span class="{mark}">{number} {words}</span>')
@@ -129,9 +129,9 @@ def _render_host(host: HostEntry) -> str:
 def _render_camera(host: str, entry: CameraEntry) -> str:
     camera, picture = entry.camera, entry.picture
     name = camera.name or "camera without a name"
-    verdict = f"{entry.words}{f'; to do: {entry.remedy}' if entry.remedy else ''}"
+    verdict = f"{entry.mark}: {entry.words}{f'; to do: {entry.remedy}' if entry.remedy else ''}"
     rows = (
-        ("Name", camera.stable),
+        ("Stable name", camera.stable),
         ("Device", camera.device),
         ("USB", camera.usb or ""),
         ("Driver", camera.driver or ""),
@@ -158,10 +158,15 @@ def _render_inventory(host: HostEntry) -> str:
         return ""
     usb = [describe_usb(one) for one in host.usb or ()] or ["none"]
     sound = [describe_sound(one) for one in host.sound_cards] or ["none"]
+    summary = f"{_count(len(host.usb or ()), 'USB device')}, {_count(len(host.sound_cards), 'sound card')}"
     return (
-        f"<details>\n<summary>{len(host.usb or ())} USB devices, {len(host.sound_cards)} sound cards</summary>\n"
+        f"<details>\n<summary>{summary}</summary>\n"
         f"<h3>USB</h3>\n{_list(usb)}<h3>Sound cards</h3>\n{_list(sound)}</details>\n"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _list(lines: list[str]) -> str:

@@ -119,7 +119,8 @@ def _describe_camera(camera: Camera, host: Host) -> Note:
         describe_formats(camera),
         str(trouble) if trouble else "",
     )
-    return Note(f"{camera.name or 'a camera'} is at {camera.stable}", ", ".join(part for part in parts if part))
+    told = ", ".join(part for part in parts if part)
+    return Note(f"{camera.name or 'a camera'} is at {camera.stable}", told or "it tells no more of itself")
 
 
 def describe_formats(camera: Camera) -> str:

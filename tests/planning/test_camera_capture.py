@@ -165,11 +165,12 @@ def failure(said: str = "", *, status: int = 1, tool: str = "v4l2") -> Trouble:
         ("VIDIOC_STREAMON returned -1 (Connection timed out)", 255, "does not answer as it should on its bus"),
         ("Cannot open device /dev/video0, exiting.", 1, "it went away"),
         ("Failed to open /dev/video0: Operation not permitted", 1, "even root may not open it"),
-        ("", 124, "it gave no picture in time"),
-        ("", 137, "it gave no picture in time"),
+        ("Unable to detect what device /dev/video0 is, exiting.", 1, "no driver is behind its node"),
+        ("", 124, "nothing came in time"),
+        ("", 137, "nothing came in time"),
         ("timeout: failed to run command 'v4l2-ctl': No such file or directory", 127, "v4l2-ctl is not there"),
-        ("something new", 1, "it gave no picture (something new)"),
-        ("", 1, "it gave no picture and no reason"),
+        ("something new", 1, "nothing came (something new)"),
+        ("", 1, "nothing came, and no reason"),
     ],
 )
 def test_causes(said: str, status: int, cause: str) -> None:

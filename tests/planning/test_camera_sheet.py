@@ -91,8 +91,8 @@ def test_picture_with_all_that_is_known_of_it() -> None:
         "uvcvideo",
         "MJPG, 64x48 pixels",
         "2026-09-21 14:13:20 UTC",
-        "has light and detail",
-        "1 USB devices, 1 sound cards",
+        "good: has light and detail",
+        "1 USB device, 1 sound card",
         "1 C920: HD Pro Webcam C920, records",
     ):
         assert text in told, text
@@ -144,7 +144,7 @@ def test_marks() -> None:
     assert (good.mark, good.remedy) == (Mark.GOOD, "")
     [failed] = entries(host, status=124)
     assert (failed.mark, failed.picture) == (Mark.BAD, None)
-    assert failed.words == "gave no picture: it gave no picture in time"
+    assert failed.words == "gave no picture: nothing came in time"
     [unasked] = enter_cameras(host, (Trouble("ffmpeg (pid 8) has it open", "stop it"),), (), otherwise=NOT_THERE)
     assert unasked.words == "gave no picture: ffmpeg (pid 8) has it open"
     [silent] = enter_cameras(host, (Capture("/dev/video0", "v4l2"),), (), otherwise=NOT_THERE)
@@ -168,7 +168,7 @@ def test_summary_counts() -> None:
         enter_host("b", host, entries(host, status=1)),
         HostEntry("c", absence=NOT_THERE),
     )
-    assert "3 hosts, 1 pictures," in " ".join(found.words)
+    assert "3 hosts, 1 picture," in " ".join(found.words)
     assert "1 failed" in found.words
 
 
