@@ -1,7 +1,7 @@
 """Cameras, USB, sound, and the groups that may use them.
 
 Sources of the forms: v4l-utils' v4l2-ctl.cpp (``print_video_formats_ext``, ``print_frmsize``) and, for versions before
-1.20, what Debian 10 and L4T r32 print; Linux, sound/core/init.c and pcm.c (/proc/asound), Documentation/ABI (sysfs).
+1.16 (L4T r32 has one), public reports; Linux, sound/core/init.c and pcm.c (/proc/asound), Documentation/ABI (sysfs).
 """
 
 from __future__ import annotations
@@ -125,9 +125,14 @@ def read_usb(answer: Answer) -> tuple[UsbDevice, ...] | None:
             entries.setdefault(file[1], {})[file[2]] = file[3].strip()
     devices = sorted((place for place in entries if "idVendor" in entries[place]), key=numbers)
     return tuple(
-        usb_device(place, entries[place], [entries[name] for name in entries if name.startswith(f"{place}:")])
+        usb_device(place, entries[place], [entries[name] for name in entries if name.startswith(interfaces_of(place))])
         for place in devices
     )
+
+
+def interfaces_of(place: str) -> str:
+    """How the names of a device's interfaces begin: ``1-2.4:``; ``1-0:`` for the root hub ``usb1``."""
+    return f"{place.removeprefix('usb')}-0:" if place.startswith("usb") else f"{place}:"
 
 
 def usb_device(place: str, about: Fields, interfaces: Iterable[Fields]) -> UsbDevice:
