@@ -186,8 +186,8 @@ def test_who_has_a_camera_open_is_told_by_its_number(tmp_path: Path, tools: Path
     assert [camera.users for camera in cameras] == [("ffmpeg (pid 812)",), ("hello video (pid 813)",)]
 
 
-# Files of /sys/bus/usb/devices as grep prints them. Classes: usb.org, "Defined Class Codes": 01 audio, 03 input, 09 hub,
-# 0e video, ef miscellaneous.
+# Files of /sys/bus/usb/devices as grep prints them. Classes, of usb.org's "Defined Class Codes": 01 audio, 03 input,
+# 09 hub, 0e video, ef miscellaneous.
 USB = """
 ./1-10/idVendor:0bda
 ./1-2.1/idVendor:04f2

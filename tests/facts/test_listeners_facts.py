@@ -67,19 +67,15 @@ LISTEN   0        128              0.0.0.0:22            0.0.0.0:*      users:((
         (SS, (Listener("0.0.0.0", 22, "sshd (pid 812)"),)),
         # It is there and may not ask the kernel.
         ("", OF_TABLES),
-        (None, OF_TABLES),
     ],
 )
-def test_ss_is_asked_before_the_kernels_tables(
-    tmp_path: Path, said: str | None, listeners: tuple[Listener, ...]
-) -> None:
+def test_ss_is_asked_before_the_kernels_tables(tmp_path: Path, said: str, listeners: tuple[Listener, ...]) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     link_tools(tools)
-    if said is not None:
-        (tmp_path / "said").write_text(said)
-        (tools / "ss").write_text(f"#!/bin/sh\ncat {tmp_path}/said\n")
-        (tools / "ss").chmod(0o755)
+    (tmp_path / "said").write_text(said)
+    (tools / "ss").write_text(f"#!/bin/sh\ncat {tmp_path}/said\n")
+    (tools / "ss").chmod(0o755)
     (tmp_path / "proc/net").mkdir(parents=True)
     (tmp_path / "proc/net/tcp").write_text(TCP)
     (tmp_path / "proc/net/tcp6").write_text(TCP6)
