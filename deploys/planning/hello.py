@@ -11,7 +11,7 @@ from deploys.planning.container_settings import HelloAudio, HelloGpu
 from deploys.planning.gpu_access import GpuAccess
 from deploys.planning.image_plan import driver_afterwards
 from deploys.planning.records import Area, DriverPlan, Project, Refusal
-from deploys.planning.service_image import ServiceImage, built_image, pulled_image, read_file
+from deploys.planning.service_image import Program, ServiceImage, built_image, program_of, pulled_image
 from facts.devices import SoundCard
 from facts.model import Host
 
@@ -33,7 +33,7 @@ def plan_hello_gpu(
     image = _gpu_image(wish, host, catalogue, driver)
     if isinstance(image, Refusal):
         return image
-    program = PROGRAMS[wish.by]
+    program = program_of("hello_gpu", PROGRAMS[wish.by], project=name)
     service = {
         **base_service(name, wish, memory=MEMORY[wish.by], cpus=1.0),
         **image.service,
@@ -41,12 +41,12 @@ def plan_hello_gpu(
         "network_mode": "none",
         # NGC's images ask for more than Docker's 64 MiB (their entry point says so when they start).
         **({"shm_size": "1g"} if wish.by == "tensorflow" else {}),
-        "volumes": [f"./{program}:/{program}:ro"],
-        "command": ["python3", f"/{program}", str(wish.count)],
+        "labels": program.labels,
+        "volumes": [program.mount],
+        "command": ["python3", f"/{PROGRAMS[wish.by]}", str(wish.count)],
         **gpu.service,
     }
-    files = ((program, read_file("hello_gpu", program)),)
-    return _once(name, "hello-gpu", service, image, files, patience=PATIENCE[wish.by])
+    return _once(name, "hello-gpu", service, image, program, patience=PATIENCE[wish.by])
 
 
 def _gpu_image(wish: HelloGpu, host: Host, catalogue: Catalogue, driver: DriverPlan) -> ServiceImage | Refusal:
@@ -74,6 +74,7 @@ def plan_hello_audio(name: str, wish: HelloAudio, host: Host, catalogue: Catalog
     image = pulled_image(wish.image, host, catalogue) if wish.image else built_image("hello_audio")
     if isinstance(image, Refusal):
         return image
+    program = program_of("hello_audio", "sound.sh", project=name)
     service = {
         **base_service(name, wish, memory="100m", cpus=0.8),
         **image.service,
@@ -84,11 +85,11 @@ def plan_hello_audio(name: str, wish: HelloAudio, host: Host, catalogue: Catalog
         "pids_limit": 64,
         "devices": ["/dev/snd:/dev/snd:rw"],
         "group_add": [str(group.gid)],
-        "volumes": ["./sound.sh:/sound.sh:ro"],
+        "labels": program.labels,
+        "volumes": [program.mount],
         "command": ["sh", "/sound.sh", card.id],
     }
-    files = (("sound.sh", read_file("hello_audio", "sound.sh")),)
-    return _once(name, "hello-audio", service, image, files, patience=120)
+    return _once(name, "hello-audio", service, image, program, patience=120)
 
 
 def _once(
@@ -96,14 +97,14 @@ def _once(
     service: str,
     definition: dict[str, object],
     image: ServiceImage,
-    files: tuple[tuple[str, str], ...],
+    program: Program,
     *,
     patience: int,
 ) -> Project:
     """The project of one service that ends with status 0."""
     return Project(
         name,
-        (("compose.yaml", compose_text({"services": {service: definition}})), *image.files, *files),
+        (("compose.yaml", compose_text({"services": {service: definition}})), *image.files, program.file),
         ((service, "done"),),
         build=image.build,
         images=image.needs,

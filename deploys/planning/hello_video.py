@@ -9,7 +9,7 @@ from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import HelloVideo
 from deploys.planning.records import Answer, Area, Note, Project, Refusal
-from deploys.planning.service_image import built_image, pulled_image, read_file
+from deploys.planning.service_image import PROJECTS, built_image, program_of, pulled_image
 from deploys.planning.versions import numbers
 from facts.devices import Camera
 from facts.model import Host
@@ -36,7 +36,7 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
     image = pulled_image(wish.image, host, catalogue) if wish.image else built_image("hello_video")
     if isinstance(image, Refusal):
         return image
-    gid = _gid(camera, host)
+    gid, health = _gid(camera, host), program_of("hello_video", "frame.sh", project=name)
     service = {
         **base_service(name, wish, memory="100m", cpus=0.8),
         **image.service,
@@ -46,7 +46,8 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
         **({"group_add": [str(gid)]} if gid is not None else {}),
         **_access(name, wish, camera),
         "ports": [f"{_in_port(wish.address)}:{wish.port}:{PORT}"],
-        "volumes": [*_volumes(wish), "./frame.sh:/frame.sh:ro"],
+        "labels": health.labels,
+        "volumes": [*_volumes(wish), health.mount],
         "command": _command(camera.stable if wish.access == "hotplug" else NODE),
         "healthcheck": {
             "test": ["CMD", "bash", "/frame.sh", str(PORT)],
@@ -61,7 +62,7 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
         (
             ("compose.yaml", compose_text({"services": {SERVICE: service}})),
             *image.files,
-            ("frame.sh", read_file("hello_video", "frame.sh")),
+            health.file,
             *(_cdi_files(name, camera, gid) if wish.access == "cdi" else ()),
         ),
         ((SERVICE, "healthy"),),
@@ -206,24 +207,24 @@ def _volumes(wish: HelloVideo) -> list[str]:
 def _cdi_files(name: str, camera: Camera, gid: int | None) -> tuple[tuple[str, str], ...]:
     """The specification, and a udev rule that writes the camera's node into it anew.
 
-    CDI takes no link for a device (container-device-interface, pkg/cdi/container-edits_unix.go: lstat). Without mode
-    and group the node inside would be everybody's.
+    The step that starts containers puts copies where Docker and udev look for them. CDI takes no link for a device
+    (container-device-interface, pkg/cdi/container-edits_unix.go: lstat). Without mode and group the node inside would
+    be everybody's.
     """
-    path = f"/etc/cdi/gpu-hosts-camera-{name}.yaml"
     node: dict[str, object] = {"path": NODE, "hostPath": camera.device, "permissions": "rw"}
     node |= {"fileMode": 0o660, "gid": gid} if gid is not None else {"fileMode": 0o666}
     device = {"name": name, "containerEdits": {"deviceNodes": [node]}}
     # deviceNodes have a hostPath from 0.5.0 on (container-device-interface, SPEC.md).
     head = f"# Written by pyinfra-gpu-hosts for the container {name}.\n"
     text = head + compose_text({"cdiVersion": "0.5.0", "kind": CDI_KIND, "devices": [device]})
-    link = camera.stable.removeprefix("/dev/")
+    if camera.stable == camera.device:
+        return (("cdi.yaml", text),)
     rule = (
-        f'SUBSYSTEM=="video4linux", ACTION!="remove", SYMLINK=="{link}", '
-        f"RUN+=\"/bin/sed -i 's,hostPath: .*,hostPath: $devnode,' {path}\"\n"
+        f'SUBSYSTEM=="video4linux", ACTION!="remove", SYMLINK=="{camera.stable.removeprefix("/dev/")}", '
+        f"RUN+=\"/bin/sed -i 's,hostPath: .*,hostPath: $devnode,' "
+        f'/etc/cdi/gpu-hosts-{name}.yaml {PROJECTS}/{name}/cdi.yaml"\n'
     )
-    is_link = camera.stable != camera.device
-    rules = ((f"/etc/udev/rules.d/70-gpu-hosts-camera-{name}.rules", head + rule),) if is_link else ()
-    return ((path, text), *rules)
+    return (("cdi.yaml", text), ("udev.rules", head + rule))
 
 
 def _refuse(brief: str, seen: str, remedy: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""The image of a service of our own: one that is built on the host, or one that is pulled."""
+"""The image of a service of our own, built on the host or pulled, and the program of ours that runs in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from deploys.planning.records import Area, Note, Refusal
 from facts.model import Host
 
 FOLDER = Path(__file__).parents[1] / "dockerfiles"
+PROJECTS = "/etc/gpu-hosts/containers"  # on the host: a folder for each
 # What our Dockerfiles start from; there for amd64 and arm64.
 BASE = "docker.io/library/debian:trixie-slim"
 
@@ -30,17 +31,35 @@ class ServiceImage:
     notes: tuple[Note, ...] = ()
 
 
+@dataclass(frozen=True)
+class Program:
+    """A file of ours that a service runs, at the top of its file system."""
+
+    file: tuple[str, str]  # of the project
+    mount: str  # in Compose's short form
+    labels: Mapping[str, str]  # of the service: with another program Compose makes another container
+
+
 @cache
 def read_file(kind: str, name: str) -> str:
     """The text of a file that we ship for a kind of container."""
     return (FOLDER / kind / name).read_text()
 
 
+def program_of(kind: str, name: str, *, project: str) -> Program:
+    """A file that we ship for a kind, for the project of that name."""
+    text = read_file(kind, name)
+    return Program((name, text), f"{PROJECTS}/{project}/{name}:/{name}:ro", {"gpu-hosts.program": _digest(text)})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def built_image(kind: str) -> ServiceImage:
     """The image of our Dockerfile of a kind. Its tag changes with the Dockerfile, which copies nothing."""
     dockerfile = read_file(kind, "Dockerfile")
-    digest = hashlib.sha256(dockerfile.encode()).hexdigest()[:12]
-    name = f"gpu-hosts-{kind.replace('_', '-')}:{digest}"
+    name = f"gpu-hosts-{kind.replace('_', '-')}:{_digest(dockerfile)}"
     return ServiceImage(_service(name), (BASE,), (("Dockerfile", dockerfile),), build=True)
 
 

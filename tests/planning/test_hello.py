@@ -65,7 +65,7 @@ def test_cuda_is_asked_by_a_program_of_the_project() -> None:
     assert not found.build
     text = compose(found)
     assert '    image: "python:3.12-slim"\n    pull_policy: never\n' in text
-    assert '    volumes:\n      - "./gpus.py:/gpus.py:ro"\n' in text
+    assert '    volumes:\n      - "/etc/gpu-hosts/containers/see/gpus.py:/gpus.py:ro"\n' in text
     assert '    command:\n      - python3\n      - /gpus.py\n      - "2"\n' in text
     assert "    runtime: nvidia\n    environment:\n      NVIDIA_VISIBLE_DEVICES: all\n" in text
     assert "    cap_drop:\n      - ALL\n" in text

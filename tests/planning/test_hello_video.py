@@ -130,17 +130,17 @@ def test_cdi_names_the_node_and_its_group() -> None:
     """Without fileMode and gid the node is everybody's inside; 432 is 0660. CDI takes no link for a device."""
     found = project(plan({"access": "cdi"}))
     files = dict(found.files)
-    assert files["/etc/cdi/gpu-hosts-camera-front.yaml"].endswith(CDI)
+    assert files["cdi.yaml"].endswith(CDI)
     assert {"- driver: cdi", '- "gpu-hosts.internal/camera=front"'} <= lines(found)
     assert not any("/dev/video2" in line or "/dev/v4l" in line for line in lines(found))
 
 
 def test_cdi_follows_the_camera_to_another_node() -> None:
     files = dict(project(plan({"access": "cdi"})).files)
-    [rule] = files["/etc/udev/rules.d/70-gpu-hosts-camera-front.rules"].splitlines()[1:]
+    [rule] = files["udev.rules"].splitlines()[1:]
     assert f'SYMLINK=="v4l/by-id/{ID}0"' in rule
     assert "s,hostPath: .*,hostPath: $devnode," in rule
-    assert "/etc/cdi/gpu-hosts-camera-front.yaml" in rule
+    assert rule.endswith(' /etc/cdi/gpu-hosts-front.yaml /etc/gpu-hosts/containers/front/cdi.yaml"')
 
 
 def test_names_with_colons_are_written_long() -> None:
