@@ -17,6 +17,7 @@ from facts.model import Host
 SERVICE = "hello-video"
 NODE = "/dev/video0"  # what the camera is inside
 PORT = 8080
+OURS = "main "  # what ustreamer calls its first thread, and so itself (ustreamer 5.4, src/ustreamer/main.c)
 MAJOR = 81  # of video4linux (kernel, Documentation/admin-guide/devices.txt)
 # .internal is nobody's (ICANN, 2024), and so no vendor's.
 CDI_KIND = "gpu-hosts.internal/camera"
@@ -130,14 +131,14 @@ def _refuse_camera(camera: Camera, host: Host) -> Refusal | None:
     if not _gives_pictures(camera):
         what = f"{camera.device} gives no pictures"
         return _refuse(what, "it is a node for metadata, output or a codec", "name the camera's other node")
-    if camera.is_raw or camera.driver == "tegra-video":
+    if camera.is_raw or (camera.driver or "").startswith("tegra"):
         return _refuse(
             f"{camera.device} gives raw data of its sensor",
             "it is on CSI: the Jetson's image processor makes its pictures",
             "deploys/cameras.py takes one; a container of yours (kind compose) needs the runtime nvidia and "
             "/tmp/argus_socket",
         )
-    others = [user for user in camera.users if not (user.startswith("ustreamer ") and _shows_a_camera(host))]
+    others = [user for user in camera.users if not (user.startswith(OURS) and _shows_a_camera(host))]
     if others:
         return _refuse(f"{camera.device} is in use", ", ".join(others), "stop that, and run this again")
     if _gid(camera, host) is None and not _is_open_to_all(camera):
