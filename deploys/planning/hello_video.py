@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from deploys.planning.cameras import cameras_of, why_no_camera
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import HelloVideo
@@ -95,21 +96,16 @@ def choose_camera(wish: str | None, host: Host) -> Camera | Refusal:
         seen = "Docker Desktop's containers run in a machine of its own, which has none"
         remedy = "use a host with a Docker Engine of its own"
         return _refuse("no container of this host can have a camera", seen, remedy)
-    cameras = [camera for camera in host.cameras if _gives_pictures(camera)]
+    if absence := why_no_camera(host):
+        return _refuse("this host has no camera", absence.seen, absence.remedy)
+    cameras = cameras_of(host)
     if wish:
         named = next((camera for camera in host.cameras if wish in _names(camera)), None)
         return named or _refuse_name(wish, cameras)
     if len(cameras) == 1:
         return cameras[0]
-    if cameras:
-        seen = "; ".join(f"{camera.stable} ({camera.name})" for camera in cameras)
-        return _refuse("there is more than one camera, and none is named", seen, "name one of these in `camera`")
-    return _refuse("this host has no camera", "no video device gives pictures", "plug one in")
-
-
-def _gives_pictures(camera: Camera) -> bool:
-    """Where it could not be asked: a device's first node."""
-    return camera.captures if camera.captures is not None else camera.index in (0, None)
+    seen = "; ".join(f"{camera.stable} ({camera.name})" for camera in cameras)
+    return _refuse("there is more than one camera, and none is named", seen, "name one of these in `camera`")
 
 
 def _names(camera: Camera) -> tuple[str, ...]:
@@ -118,25 +114,23 @@ def _names(camera: Camera) -> tuple[str, ...]:
     return (*paths, *(path.rpartition("/")[2] for path in paths))
 
 
-def _refuse_name(wish: str, cameras: list[Camera]) -> Refusal:
-    names = [name for camera in cameras for name in _names(camera)]
-    close = get_close_matches(wish, names, n=1)
-    seen = "there is " + ", ".join(camera.stable for camera in cameras) if cameras else "this host has none at all"
+def _refuse_name(wish: str, cameras: tuple[Camera, ...]) -> Refusal:
+    close = get_close_matches(wish, [name for camera in cameras for name in _names(camera)], n=1)
     remedy = f"did you mean {close[0]}?" if close else "name one that is there, or plug it in"
-    return _refuse(f"there is no camera {wish}", seen, remedy)
+    return _refuse(f"there is no camera {wish}", "there is " + ", ".join(one.stable for one in cameras), remedy)
 
 
 def _refuse_camera(camera: Camera, host: Host) -> Refusal | None:
     """Why this camera's picture cannot be had."""
-    if not _gives_pictures(camera):
+    if camera not in cameras_of(host):
         what = f"{camera.device} gives no pictures"
         return _refuse(what, "it is a node for metadata, output or a codec", "name the camera's other node")
     if camera.is_raw or (camera.driver or "").startswith("tegra"):
         return _refuse(
-            f"{camera.device} gives raw data of its sensor",
-            "it is on CSI: the Jetson's image processor makes its pictures",
-            "deploys/cameras.py takes one; a container of yours (kind compose) needs the runtime nvidia and "
-            "/tmp/argus_socket",
+            f"{camera.device} gives a sensor's raw data",
+            "an image processor makes the pictures of a camera like this; on a Jetson that is one on CSI",
+            "deploys/cameras.py takes a Jetson's; a container of yours (kind compose) needs the runtime nvidia there "
+            "and /tmp/argus_socket",
         )
     others = [user for user in camera.users if not (user.startswith(OURS) and _shows_a_camera(host))]
     if others:
