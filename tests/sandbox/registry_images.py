@@ -57,6 +57,10 @@ REGISTRY_SETTINGS = {
 CUDA = ("base", "cuda-base")
 IMAGES = (
     RegistryImage("docker.io/library/python:3.12-slim", ("base", "python"), BOTH),
+    # What images are built from on a host: with apt, and this machine's own mirror among its sources.
+    RegistryImage(
+        "docker.io/library/debian:trixie-slim", ("debian",), BOTH, played_by="Debian 13, of the hosts' base image"
+    ),
     RegistryImage(
         "docker.io/library/registry:3.0.0",
         ("base", "registry"),
