@@ -2,16 +2,116 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from base64 import b64encode
 from collections.abc import Generator
 
-from pyinfra.api.command import PyinfraCommand
+from pyinfra import logger
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
+from pyinfra.api.host import Host
 from pyinfra.api.operation import operation
+from pyinfra.api.state import State
 
-from deploys.areas.access import Access, load_detached
-from deploys.planning.records import ContainersPlan
+from deploys.areas.access import Access, load_detached, run_now
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.compose_ports import Published
+from deploys.planning.container_trouble import explain_outcome, explain_unreachable, read_outcomes
+from deploys.planning.records import ContainersPlan, Project
+
+# The image of ours that a compose file names, which is built on the host.
+BUILT = re.compile(r"^ +image: +[\"']?(gpu-hosts-[\w.-]+:[0-9a-f]{12})\b", re.MULTILINE)
+REACHED_WITHIN = 5  # seconds
 
 
 @operation()
 def start_containers(plan: ContainersPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Remove what nothing wishes for any more, then start what is missing, changed or not as it must be."""
-    yield access.command(load_detached("containers"), "containers", *plan.remove)
+    yield FunctionCommand(bring_up, (plan, access), {})
+
+
+def bring_up(state: State, host: Host, plan: ContainersPlan, access: Access) -> bool:
+    """Do it. Returns False, with the reasons logged, where one is not as it must be. One's trouble is no other's."""
+    command = access.command(
+        load_detached("containers"), "containers", *plan.remove, stdin=containers_input(plan.start)
+    )
+    try:
+        done, output = run_now(host.connector, command)
+    except Exception as error:  # paramiko's, the socket's: the connection is lost
+        logger.debug("no answer from %s", host.name, exc_info=True)
+        brief = "what became of the containers is not known; what was begun goes on on the host"
+        _log_error(host, f"{brief}\n  seen: the connection is lost ({error!r})\n  to do: run this again")
+        return False
+    outcomes, firewalls = read_outcomes(output.stdout)
+    for outcome in outcomes:
+        if outcome.is_good:
+            host.log(f"container {outcome.name}: {'removed' if outcome.stage == 'removed' else 'works'}")
+        else:
+            _log_error(host, explain_outcome(outcome, load_catalogue()))
+    good = {outcome.name for outcome in outcomes if outcome.is_good}
+    if not done and all(outcome.is_good for outcome in outcomes):
+        _log_error(host, output.output)
+    for project in plan.start:
+        if project.name in good:
+            _look_from_here(host, project, firewalls)
+    return done
+
+
+def containers_input(projects: tuple[Project, ...]) -> str:
+    """The standard input of templates/containers.sh."""
+    return "".join(f"{' '.join(words)}\n" for project in projects for words in _describe(project))
+
+
+def _describe(project: Project) -> Generator[tuple[str, ...], None, None]:
+    yield "project", project.name, str(project.patience), built_image(project) or "-"
+    for path, text in project.files:
+        yield "file", path, _encode(text)
+    for service, wanted in project.services:
+        yield "service", service, wanted
+    for answer in project.answers:
+        yield "answer", answer.address, str(answer.port), answer.says or "-"
+    for service, script, text in project.proofs:
+        yield "proof", service, _encode(script), _encode(text)
+
+
+def built_image(project: Project) -> str:
+    """Name of the image that is built on the host; "" where none is."""
+    found = BUILT.search(dict(project.files)["compose.yaml"]) if project.build else None
+    return found[1] if found else ""
+
+
+def _encode(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _log_error(host: Host, text: str) -> None:
+    host.log(text, log_func=logger.error)
+
+
+def _look_from_here(host: Host, project: Project, firewalls: tuple[str, ...]) -> None:
+    """Try ports that are published to others from here. Who runs this need not be one of them, so it only warns."""
+    for answer in project.answers:
+        if Published(answer.address, answer.port).is_loopback:
+            continue
+        address = _address(host)
+        if address and not _is_let_in(address, answer.port):
+            host.log(explain_unreachable(project.name, answer, address, firewalls), log_func=logger.warning)
+
+
+def _address(host: Host) -> str | None:
+    """The address that the SSH connection goes to; None where it is another's, or there is none."""
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    peer = getattr(transport.sock, "getpeername", None) if transport else None
+    try:
+        return str(peer()[0]) if peer else None
+    except (OSError, TypeError, IndexError):
+        return None
+
+
+def _is_let_in(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), REACHED_WITHIN).close()
+    except OSError:
+        return False
+    return True

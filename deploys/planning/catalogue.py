@@ -147,6 +147,8 @@ class DockerPackages(_Row):
     blockers: tuple[str, ...] = ()  # in the way as well, and never removed
     for_kernel: tuple[str, ...] = ()
     lacks: str = ""
+    compose: str  # the package that brings Docker Compose
+    compose_version: str = ""  # of that package; "": the newest
 
 
 class VersionAdvisory(_Row):

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
 from deploys.planning.catalogue import Catalogue
+from deploys.planning.compose import Compose, plan_compose
+from deploys.planning.compose_files import plan_compose_file
+from deploys.planning.compose_ports import Published, note_reachable, read_published, refuse_taken, refuse_twice
+from deploys.planning.container_settings import ComposeFile, ContainerWish
+from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.image_plan import LocalFiles
-from deploys.planning.records import ContainersPlan, DaemonPlan, DockerPlan, DriverPlan, ToolkitPlan
+from deploys.planning.records import (
+    Area,
+    ContainersPlan,
+    DaemonPlan,
+    DockerPlan,
+    DriverPlan,
+    Note,
+    Project,
+    Refusal,
+    Refused,
+    ToolkitPlan,
+)
 from deploys.planning.settings import Settings
-from facts.model import Host
+from facts.model import Container, Host
+
+FOLDER = "/etc/gpu-hosts/containers"
+PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
+NAME = rf"{FOLDER}/([a-z0-9][a-z0-9_-]*)/(.+)"
+HOST_NETWORK = "network_mode: host"
+# `docker compose run` makes containers of a service besides those that are the service.
+ONE_OFF = r".*[-_]run[-_][0-9a-f]{12}"
+
+
+@dataclass(frozen=True)
+class _Others:
+    """What this run makes true before containers start."""
+
+    driver: DriverPlan
+    docker: DockerPlan
+    toolkit: ToolkitPlan
+    daemon: DaemonPlan
+    compose: str  # version
 
 
 def plan_containers(
@@ -21,4 +59,161 @@ def plan_containers(
     daemon: DaemonPlan,
 ) -> ContainersPlan:
     """Every wish as a project of files, or refused; those that are not right yet are to be started."""
-    return ContainersPlan()
+    there = _files_there(host)
+    remove = tuple(name for name in there if name not in settings.containers)
+    compose: Compose | Refusal = plan_compose(host, catalogue, docker=docker) if settings.containers else Compose("")
+    if isinstance(compose, Refusal):
+        return ContainersPlan(refusal=compose)
+    others = _Others(driver, docker, toolkit, daemon, compose.version)
+    answers = {name: _plan_one(name, wish, host, files, others) for name, wish in settings.containers.items()}
+    answers = _without_taken_ports(answers, host)
+    projects = tuple(one for one in answers.values() if isinstance(one, Project))
+    start = tuple(project for project in projects if project_faults(project, host))
+    return ContainersPlan(
+        start=start,
+        remove=remove,
+        projects=projects,
+        refused=tuple(Refused(name, one) for name, one in answers.items() if isinstance(one, Refusal)),
+        tools=compose.tools,
+        notes=(*compose.notes, *_describe(projects, start, remove, host)),
+    )
+
+
+def _plan_one(name: str, wish: ContainerWish, host: Host, files: LocalFiles, others: _Others) -> Project | Refusal:
+    planned = _refuse_limits(wish, host) or _plan_kind(name, wish, host, files, others)
+    return replace(planned, brief=f"{name}: {planned.brief}") if isinstance(planned, Refusal) else planned
+
+
+def _plan_kind(name: str, wish: ContainerWish, host: Host, files: LocalFiles, others: _Others) -> Project | Refusal:
+    gpu = choose_gpu_access(
+        host,
+        docker=others.docker,
+        toolkit=others.toolkit,
+        daemon=others.daemon,
+        compose=others.compose,
+        by=wish.gpu_by if isinstance(wish, ComposeFile) else "auto",
+    )
+    match wish:
+        case ComposeFile():
+            return plan_compose_file(name, wish, files, gpu=gpu)
+        case _:
+            return Refusal(Area.CONTAINERS, "this kind cannot be had yet", wish.kind, "take the wish away")
+
+
+def _refuse_limits(wish: ContainerWish, host: Host) -> Refusal | None:
+    """Docker starts no container that may use more processors than there are."""
+    if not wish.cpus or not host.cpus or wish.cpus <= host.cpus:
+        return None
+    brief = "the host does not have so many processors"
+    return Refusal(Area.CONTAINERS, brief, f"cpus is {wish.cpus:g}, the host has {host.cpus}", "set cpus to fewer")
+
+
+def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> dict[str, Project | Refusal]:
+    """The answers, refused where something else has a port that is to be published."""
+    own = _ports_of_ours(host)
+    taken: dict[Published, str] = {}
+    checked: dict[str, Project | Refusal] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, Project):
+            ports = _ports(answer)
+            refusal = refuse_twice(ports, taken) or refuse_taken(ports, host, own=own)
+            taken |= {} if refusal else dict.fromkeys(ports, name)
+            answer = replace(refusal, brief=f"{name}: {refusal.brief}") if refusal else answer
+        checked[name] = answer
+    return checked
+
+
+def _ports(project: Project) -> tuple[Published, ...]:
+    """Those that it publishes, and those that it listens on itself in the host's network."""
+    answers = (Published(answer.address, answer.port) for answer in project.answers)
+    return tuple(dict.fromkeys((*_published(project), *answers)))
+
+
+def _published(project: Project) -> tuple[Published, ...]:
+    return read_published(dict(project.files).get("compose.yaml", ""))
+
+
+def _ports_of_ours(host: Host) -> tuple[Published, ...]:
+    """Those of our projects that run. One in the host's network may have any that its file names."""
+    running = {container.project for container in host.docker.running_containers}
+    texts = [text for name, files in _files_there(host).items() if PREFIX + name in running for text in files.values()]
+    named = {int(found) for text in texts if HOST_NETWORK in text for found in re.findall(r"\b\d{1,5}\b", text)}
+    listening = (Published(listener.address, listener.port) for listener in host.listeners)
+    return (
+        *(port for text in texts for port in read_published(text)),
+        *(one for one in listening if one.port in named),
+    )
+
+
+def _describe(
+    projects: Iterable[Project], start: tuple[Project, ...], remove: tuple[str, ...], host: Host
+) -> tuple[Note, ...]:
+    right = [project.name for project in projects if project not in start]
+    return (
+        *([Note(f"{', '.join(right)}: as wished", "files and containers are as planned")] if right else []),
+        *(Note(f"starts {one.name}", "; ".join(project_faults(one, host))) for one in start),
+        *(note for project in projects for note in project.notes),
+        *(
+            replace(note, choice=f"{project.name}: {note.choice}")
+            for project in projects
+            for note in note_reachable(_published(project))
+        ),
+        *(Note(f"removes {name}", "nothing wishes for it") for name in remove),
+    )
+
+
+def container_faults(plan: ContainersPlan, host: Host) -> tuple[str, ...]:
+    """What is not as planned, each as a phrase. Refused wishes are not among them."""
+    there = _files_there(host)
+    return (
+        *(f"{project.name}: {fault}" for project in plan.projects for fault in project_faults(project, host)),
+        *(f"{name} is still there" for name in plan.remove if name in there),
+    )
+
+
+def project_faults(project: Project, host: Host) -> tuple[str, ...]:
+    """What of one project is not as it must be."""
+    files = _files_there(host).get(project.name)
+    if files is None:
+        return ("it is not there",)
+    if files != dict(project.files):
+        return ("its files are others",)
+    if host.docker.containers is None:
+        return ("Docker does not say what runs",)
+    wanted = dict(project.services)
+    ours = [one for one in host.docker.containers if one.project == PREFIX + project.name and _is_of_service(one)]
+    missing = [service for service in wanted if service not in {one.service for one in ours}]
+    faults = ((one.service, _fault(one, wanted.get(one.service, "running"))) for one in ours)
+    return (
+        *([] if ours or wanted else ["no container of it is there"]),
+        *(f"{service} is not there" for service in missing),
+        *(f"{service} {fault}" for service, fault in faults if fault),
+    )
+
+
+def _is_of_service(container: Container) -> bool:
+    return not re.fullmatch(ONE_OFF, container.name)
+
+
+def _fault(container: Container, wanted: str) -> str:
+    """Why a container is not what its service must come to: healthy, running (healthy where that is known), done."""
+    if container.restarting:
+        return "starts again and again"
+    if wanted == "done":
+        if container.running:
+            return "has not ended yet"
+        return "" if container.exit_code == 0 else f"has ended with {container.exit_code}"
+    if not container.running:
+        return f"does not run, and has ended with {container.exit_code}"
+    if container.health not in ("", "healthy"):
+        return f"is {container.health}"
+    return "has no health check" if wanted == "healthy" and not container.health else ""
+
+
+def _files_there(host: Host) -> dict[str, dict[str, str]]:
+    """Our files on the host: by project and path below its folder."""
+    found: dict[str, dict[str, str]] = {}
+    for file in host.docker.container_files:
+        if parts := re.fullmatch(NAME, file.path):
+            found.setdefault(parts[1], {})[parts[2]] = file.text
+    return found

@@ -6,7 +6,7 @@ Every area plan carries ``notes`` (what was decided and why), and either a ``ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from facts.model import ModuleFlavour
@@ -326,10 +326,13 @@ class Project:
     """One of the wished containers: a compose project of its own, made of files below its folder on the host."""
 
     name: str  # of the wish; Docker Compose's project is gpu-hosts-NAME
-    files: tuple[tuple[str, str], ...]  # path below the folder, text: compose.yaml, Dockerfile
+    # Path below the folder, text: compose.yaml, Dockerfile. compose.gpu.yaml is read before compose.yaml. Relative
+    # paths start at /var/lib/gpu-hosts-containers/NAME: what a container keeps there outlives it.
+    files: tuple[tuple[str, str], ...] = field(repr=False)  # the owner's own may have passwords in it
     # What each service must come to: "healthy", "running", or "done" (it ends, with status 0).
     services: tuple[tuple[str, str], ...]
-    build: bool = False  # an image of it is built on the host
+    # The image that compose.yaml names as gpu-hosts-KIND:… is built on the host, of the Dockerfile and the other files.
+    build: bool = False
     answers: tuple[Answer, ...] = ()
     images: tuple[str, ...] = ()  # what it needs on the host before: references, as resolved
     patience: int = 120  # seconds in which it must come to that
@@ -354,7 +357,6 @@ class ContainersPlan:
     remove: tuple[str, ...] = ()  # names of ours that nothing wishes for any more
     projects: tuple[Project, ...] = ()  # all
     refused: tuple[Refused, ...] = ()
-    compose: tuple[str, ...] = ()  # the command: ("docker", "compose") or ("docker-compose",)
     tools: tuple[str, ...] = ()  # packages: docker-compose-plugin
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None

@@ -1,0 +1,47 @@
+"""Docker Compose: the one that is there, or the package that brings it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploys.planning.adopted_docker import SOURCES
+from deploys.planning.catalogue import Catalogue
+from deploys.planning.docker_choice import find_packages
+from deploys.planning.obstacles import MANAGERS, refuse_packages
+from deploys.planning.records import Area, DockerPlan, Note, Refusal
+from deploys.planning.versions import numbers
+from facts.model import Host
+
+# compose, CHANGELOG.md, 1.27.0: files need no `version`, and `runtime` is there in all of them.
+OLDEST = "1.27"
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The host's Docker Compose after the run."""
+
+    version: str  # "" where the run installs one of any version, and so the newest
+    tools: tuple[str, ...] = ()  # packages that bring it
+    notes: tuple[Note, ...] = ()
+
+
+def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Compose | Refusal:
+    """What is there is kept. Where there is none, it comes with a Docker of this run, or from where Docker came."""
+    there = host.docker.compose
+    if there and numbers(there) >= numbers(OLDEST):
+        return Compose(there)
+    seen = f"Docker Compose {there}" if there else "`docker compose` and `docker-compose` are not there"
+    source = SOURCES.get(docker.packages[0] if docker.packages else host.docker.origin or "")
+    row = find_packages(source, host, catalogue) if source else None
+    if row is None:
+        return Refusal(
+            Area.CONTAINERS,
+            f"containers need Docker Compose {OLDEST} or newer",
+            f"{seen}; Docker is {host.docker.origin or 'unknown'}, on {host.os.pretty_name or 'an unknown system'}",
+            "put the plugin docker-compose into /usr/local/lib/docker/cli-plugins (docs.docker.com/compose/install)",
+        )
+    if row.compose in docker.packages:
+        return Compose(row.compose_version)
+    if refusal := refuse_packages(host, Area.CONTAINERS, MANAGERS):
+        return refusal
+    return Compose(row.compose_version, (row.compose,), (Note(f"installs {row.compose}", seen),))

@@ -1,0 +1,91 @@
+"""Ports of the host that compose files publish: those that others have already, and those that others can reach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from deploys.planning.records import Area, Note, Refusal
+from facts.model import Host
+
+# The short form of the Compose specification: [HOST:]PUBLISHED:CONTAINER, each of the two a port or a range of them.
+SHORT = re.compile(
+    r"- +[\"']?(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]):)?(?P<first>\d+)(?:-(?P<last>\d+))?:\d+(?:-\d+)?"
+    r"(?:/tcp)?[\"']?(?: +#.*)?"
+)
+EVERYWHERE = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A TCP port of the host."""
+
+    address: str  # 127.0.0.1; 0.0.0.0 and :: are all of the host's
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this host alone reaches it."""
+        return ip_address(self.address).is_loopback
+
+    def meets(self, other: Published) -> bool:
+        """Whether only one of them can be listened on."""
+        is_same = self.address == other.address or any(_is_any(one.address) for one in (self, other))
+        return self.port == other.port and is_same
+
+
+def _is_any(address: str) -> bool:
+    return address in ("", "*", EVERYWHERE, "::")
+
+
+def read_published(text: str) -> tuple[Published, ...]:
+    """The ports that a compose file publishes, as far as its lines have the short form, without variables in it."""
+    found = (SHORT.fullmatch(line.strip()) for line in text.splitlines())
+    return tuple(
+        Published((one["address"] or EVERYWHERE).strip("[]"), port)
+        for one in found
+        if one
+        for port in range(int(one["first"]), int(one["last"] or one["first"]) + 1)
+    )
+
+
+def refuse_taken(wanted: Iterable[Published], host: Host, *, own: Iterable[Published]) -> Refusal | None:
+    """Why the ports cannot be had: something listens there, and it is none of ``own``, which become free or stay."""
+    ours = set(own)
+    for one in wanted:
+        for listener in host.listeners:
+            there = Published(listener.address, listener.port)
+            if there.meets(one) and not any(there.meets(mine) for mine in ours):
+                return _refuse(one, f"{listener.process or 'a process'} listens on {there}")
+    return None
+
+
+def refuse_twice(wanted: Iterable[Published], others: dict[Published, str]) -> Refusal | None:
+    """Why the ports cannot be had: ``others``, by name, have one of them in the same plan."""
+    for one in wanted:
+        for other, name in others.items():
+            if one.meets(other):
+                return _refuse(one, f"container {name} has it as well")
+    return None
+
+
+def _refuse(one: Published, seen: str) -> Refusal:
+    what = "; docker ps on the host names the container" if seen.startswith("docker-proxy") else ""
+    return Refusal(
+        Area.CONTAINERS, f"port {one.port} is taken", seen + what, "choose another port, or stop what listens there"
+    )
+
+
+def note_reachable(ports: Iterable[Published]) -> tuple[Note, ...]:
+    """What is published to others. Docker's rules in the nat table come before those of ufw (docs.docker.com/engine/\
+network/packet-filtering-firewalls)."""
+    return tuple(
+        Note(f"others reach {one}", "ufw does not keep them out of ports that Docker publishes; 127.0.0.1 would")
+        for one in ports
+        if not one.is_loopback
+    )
