@@ -215,7 +215,9 @@ class Docker:
     registry_files: tuple[SourceFile, ...] = ()  # hosts.toml and *.crt below /etc/docker/certs.d
     pulling: str | None = None  # a pull of an earlier run of ours that still goes on: "pull (pid 812)"
     compose: str | None = None  # version of Docker Compose: 2.40.3; "1.29.2" is docker-compose, the one in Python
-    container_files: tuple[SourceFile, ...] = ()  # below /etc/gpu-hosts/containers: what we wrote for each of them
+    # Below /etc/gpu-hosts/containers: what we wrote for each of them. Of files that root alone may read: sha256:… and a
+    # line's end.
+    container_files: tuple[SourceFile, ...] = ()
     shims: tuple[str, ...] = ()  # processes that keep containers of containerd, podman or CRI-O: "conmon (pid 77)"
 
     @property

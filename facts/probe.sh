@@ -514,11 +514,17 @@ registry_files() {
     fi
 }
 
-# What we wrote for each container. Never a secret: those are in files that others may not read.
+# What we wrote for each container. Of files that others may not read, which may have secrets, the digest alone.
 container_files() {
     [ -d etc/gpu-hosts/containers ] || return 0
     stat -c '%A %n' etc/gpu-hosts/containers/*/* etc/gpu-hosts/containers/*/*/* | while read -r mode file; do
-        case $mode in -??????r*) text "$file" ;; esac
+        case $mode in
+            -??????r*) text "$file" ;;
+            -*)
+                digest=$(sha256sum <"$file")
+                say file "$(printf 'sha256:%s\n' "${digest%% *}" | base64 | tr -d '\n') /$file"
+                ;;
+        esac
     done
 }
 

@@ -13,6 +13,7 @@ from deploys.planning.records import Area, Note, Project, Refusal
 
 IMAGE = re.compile(r"^\s+image:\s+[\"']?([^\s\"']+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 BUILD = re.compile(r"^\s+build:", re.MULTILINE)
+OWNERS = "owner.yaml"
 PATIENCE = 300  # seconds: a file of anybody's may have a database in it, or a model to load
 
 
@@ -29,13 +30,13 @@ def plan_compose_file(
     text = dict(files.texts).get(wish.file, "")
     if not text.strip():
         return _refuse("the compose file is empty", wish.file, "write services into it")
-    contents = [("compose.yaml", text)]
+    contents = [(OWNERS, text)]
     notes: tuple[Note, ...] = ()
     if wish.gpu:
         if isinstance(gpu, Refusal):
             return gpu
         services = {service: gpu.add_to({}) for service in wish.gpu}
-        contents.append(("compose.gpu.yaml", compose_text({"services": services})))
+        contents.insert(0, ("compose.yaml", compose_text({"services": services})))
         notes = (Note(f"{name}: gives {', '.join(wish.gpu)} the GPU by {gpu.by}", f"gpu_by is {wish.gpu_by}"),)
     return Project(
         name,

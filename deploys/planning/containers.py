@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose import Compose, plan_compose
-from deploys.planning.compose_files import plan_compose_file
+from deploys.planning.compose_files import OWNERS, plan_compose_file
 from deploys.planning.compose_ports import Published, note_reachable, read_published, refuse_taken, refuse_twice
-from deploys.planning.container_settings import ComposeFile, ContainerWish
+from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo
 from deploys.planning.gpu_access import choose_gpu_access
+from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
+from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.records import (
     Area,
@@ -31,6 +34,7 @@ from facts.model import Container, Host
 FOLDER = "/etc/gpu-hosts/containers"
 PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
 NAME = rf"{FOLDER}/([a-z0-9][a-z0-9_-]*)/(.+)"
+PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
 HOST_NETWORK = "network_mode: host"
 # `docker compose run` makes containers of a service besides those that are the service.
 ONE_OFF = r".*[-_]run[-_][0-9a-f]{12}"
@@ -65,7 +69,9 @@ def plan_containers(
     if isinstance(compose, Refusal):
         return ContainersPlan(refusal=compose)
     others = _Others(driver, docker, toolkit, daemon, compose.version)
-    answers = {name: _plan_one(name, wish, host, files, others) for name, wish in settings.containers.items()}
+    answers = {
+        name: _plan_one(name, wish, host, catalogue, files, others) for name, wish in settings.containers.items()
+    }
     answers = _without_taken_ports(answers, host)
     projects = tuple(one for one in answers.values() if isinstance(one, Project))
     start = tuple(project for project in projects if project_faults(project, host))
@@ -79,12 +85,16 @@ def plan_containers(
     )
 
 
-def _plan_one(name: str, wish: ContainerWish, host: Host, files: LocalFiles, others: _Others) -> Project | Refusal:
-    planned = _refuse_limits(wish, host) or _plan_kind(name, wish, host, files, others)
+def _plan_one(
+    name: str, wish: ContainerWish, host: Host, catalogue: Catalogue, files: LocalFiles, others: _Others
+) -> Project | Refusal:
+    planned = _refuse_limits(wish, host) or _plan_kind(name, wish, host, catalogue, files, others)
     return replace(planned, brief=f"{name}: {planned.brief}") if isinstance(planned, Refusal) else planned
 
 
-def _plan_kind(name: str, wish: ContainerWish, host: Host, files: LocalFiles, others: _Others) -> Project | Refusal:
+def _plan_kind(
+    name: str, wish: ContainerWish, host: Host, catalogue: Catalogue, files: LocalFiles, others: _Others
+) -> Project | Refusal:
     gpu = choose_gpu_access(
         host,
         docker=others.docker,
@@ -94,6 +104,12 @@ def _plan_kind(name: str, wish: ContainerWish, host: Host, files: LocalFiles, ot
         by=wish.gpu_by if isinstance(wish, ComposeFile) else "auto",
     )
     match wish:
+        case HelloGpu():
+            return plan_hello_gpu(name, wish, host, catalogue, driver=others.driver, gpu=gpu)
+        case HelloAudio():
+            return plan_hello_audio(name, wish, host, catalogue)
+        case HelloVideo():
+            return plan_hello_video(name, wish, host, catalogue)
         case ComposeFile():
             return plan_compose_file(name, wish, files, gpu=gpu)
         case _:
@@ -130,19 +146,24 @@ def _ports(project: Project) -> tuple[Published, ...]:
 
 
 def _published(project: Project) -> tuple[Published, ...]:
-    return read_published(dict(project.files).get("compose.yaml", ""))
+    return tuple(port for path, text in project.files if path.endswith(".yaml") for port in read_published(text))
 
 
 def _ports_of_ours(host: Host) -> tuple[Published, ...]:
-    """Those of our projects that run. One in the host's network may have any that its file names."""
+    """Those of our projects that run. One in the host's network may have any that its file names.
+
+    An owner's file is not read again: where one runs, ports that Docker's proxy holds may be its own.
+    """
     running = {container.project for container in host.docker.running_containers}
     texts = [text for name, files in _files_there(host).items() if PREFIX + name in running for text in files.values()]
     named = {int(found) for text in texts if HOST_NETWORK in text for found in re.findall(r"\b\d{1,5}\b", text)}
-    listening = (Published(listener.address, listener.port) for listener in host.listeners)
-    return (
-        *(port for text in texts for port in read_published(text)),
-        *(one for one in listening if one.port in named),
-    )
+    has_owners = any(text.startswith("sha256:") for text in texts)
+    may_be_ours = [
+        Published(one.address, one.port)
+        for one in host.listeners
+        if one.port in named or (has_owners and one.process.startswith(PROXY))
+    ]
+    return (*may_be_ours, *(port for text in texts for port in read_published(text)))
 
 
 def _describe(
@@ -176,7 +197,7 @@ def project_faults(project: Project, host: Host) -> tuple[str, ...]:
     files = _files_there(host).get(project.name)
     if files is None:
         return ("it is not there",)
-    if files != dict(project.files):
+    if files != {path: _as_read(path, text) for path, text in project.files}:
         return ("its files are others",)
     if host.docker.containers is None:
         return ("Docker does not say what runs",)
@@ -189,6 +210,11 @@ def project_faults(project: Project, host: Host) -> tuple[str, ...]:
         *(f"{service} is not there" for service in missing),
         *(f"{service} {fault}" for service, fault in faults if fault),
     )
+
+
+def _as_read(path: str, text: str) -> str:
+    """A file's text as the probe tells it: of the owner's, which root alone may read, the digest."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}\n" if path == OWNERS else text
 
 
 def _is_of_service(container: Container) -> bool:

@@ -65,7 +65,9 @@ def choose_gpu_access(
     if toolkit.absent or not has_gpu(host):
         seen = "nvidia_toolkit is absent" if toolkit.absent else "no NVIDIA GPU that is this host's own"
         return _refuse("no container of this host can have a GPU", seen, "take the wish for it off this host")
-    mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)
+    mechanisms: tuple[str, ...] = ()
+    if host.toolkit.runtime_path or toolkit.packages:
+        mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)
     obstacles = {
         "runtime": _runtime_obstacle(host, daemon),
         "deploy": _devices_obstacle(host, mechanisms, compose, DEVICES_SINCE),
@@ -115,7 +117,7 @@ def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, sin
     # Docker Desktop has the hook in a machine of its own.
     if host.docker_desktop or GPUS in mechanisms:
         return ""
-    return f"`docker run {GPUS}` does not work with this Docker, toolkit and machine"
+    return f"`docker run {GPUS}` does not work with Docker, toolkit and machine as they are"
 
 
 def _cdi_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str) -> str:

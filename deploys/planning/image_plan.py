@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.image_choice import Choice, choose_image
@@ -29,7 +29,8 @@ class LocalFiles:
 
     mirror_ca: str | None = None  # text of the certificate in images_mirror_ca
     archives: tuple[Archive, ...] = ()
-    texts: tuple[tuple[str, str], ...] = ()  # other files, by the path that a setting has: compose files, public keys
+    # Other files, by the path that a setting has: compose files, which may have passwords in them, public keys.
+    texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     cache_marks: tuple[tuple[str, str], ...] = ()  # of the site cache's upstreams: change with their passwords
 
 

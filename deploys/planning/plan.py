@@ -369,6 +369,11 @@ def _plan_containers(
         return ContainersPlan()
     if blocked := _blocked((Area.DOCKER, docker), areas=areas):
         return ContainersPlan(skipped=blocked)
+    # What this run does not do, it does not make true.
+    if blocked := _blocked((Area.TOOLKIT, toolkit), areas=areas):
+        toolkit = ToolkitPlan(skipped=blocked)
+    if blocked := _blocked((Area.DAEMON, daemon), areas=areas):
+        daemon = DaemonPlan(skipped=blocked)
     return plan_containers(
         settings, host, catalogue, files, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon
     )

@@ -8,7 +8,7 @@ from deploys.planning.check import Finding, format_age, toolkit_version
 from deploys.planning.driver import is_ours
 from deploys.planning.host_plan import AreaPlan, Plan
 from deploys.planning.proof import SHORT
-from deploys.planning.records import Area, DaemonPlan, Refusal
+from deploys.planning.records import Area, ContainersPlan, DaemonPlan, Refusal
 from facts.model import Host, Proof
 
 
@@ -52,7 +52,12 @@ def _describe_area(area_plan: AreaPlan) -> list[str]:
     if area_plan.skipped:
         return [f"skipped: it needs {area_plan.skipped}"]
     diff = area_plan.diff if isinstance(area_plan, DaemonPlan) else ()
-    return [*(f"{note.choice} ({note.because})" for note in area_plan.notes), *(f"  {line}" for line in diff)]
+    refused = area_plan.refused if isinstance(area_plan, ContainersPlan) else ()
+    return [
+        *(f"{note.choice} ({note.because})" for note in area_plan.notes),
+        *(f"  {line}" for line in diff),
+        *(line for one in refused for line in _describe_refusal(one.refusal)),
+    ]
 
 
 def _describe_refusal(refusal: Refusal) -> list[str]:

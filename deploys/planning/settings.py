@@ -323,17 +323,20 @@ def read_settings(data: Mapping[str, object]) -> Settings | tuple[Problem, ...]:
 
     Returns them, or every problem there is: wrong values, and names that only look like settings.
     """
-    known = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in data.items()
-        if name in Settings.model_fields
-    }
+    known = {name: _with_tuples(value) for name, value in data.items() if name in Settings.model_fields}
     unknown = [_unknown_name(name) for name in data if _looks_like_setting(name)]
     try:
         settings = Settings.model_validate(known)
     except ValidationError as error:
         return (*(_invalid_value(known, dict(detail)) for detail in error.errors()), *unknown)
     return tuple(unknown) or settings
+
+
+def _with_tuples(value: object) -> object:
+    """Lists as tuples, inside dictionaries too: people write either."""
+    if isinstance(value, list):
+        return tuple(value)
+    return {key: _with_tuples(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _looks_like_setting(name: str) -> bool:

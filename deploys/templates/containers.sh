@@ -7,20 +7,24 @@
 base=/etc/gpu-hosts/containers
 staged=/etc/gpu-hosts/containers.new
 former=/etc/gpu-hosts/containers.before # a project's folder here: a change of it has begun
-data=/var/lib/gpu-hosts-containers      # relative paths in compose files start here
+data=/var/lib/gpu-hosts-containers      # relative paths in the owner's compose files start here
 project_label=com.docker.compose.project
 service_label=com.docker.compose.service
 settled=5 # seconds that a service without a health check must have run: most that cannot work end before
 failed=0
 
-# compose NAME FOLDER ARGUMENT...: Docker Compose with the files in FOLDER, for the project of that name.
+# compose NAME FOLDER ARGUMENT...: Docker Compose with the files in FOLDER, for the project of that name. What the owner's
+# file says of a service comes after ours, and counts.
 compose() {
-  name=$1 folder=$2
+  project=$1 folder=$2 start_at=$2
   shift 2
-  [ ! -e "$folder/compose.gpu.yaml" ] || set -- --file "$folder/compose.gpu.yaml" --file "$folder/compose.yaml" "$@"
-  [ -e "$folder/compose.gpu.yaml" ] || set -- --file "$folder/compose.yaml" "$@"
+  if [ -e "$folder/owner.yaml" ]; then
+    start_at=$data/$project
+    set -- --file "$folder/owner.yaml" "$@"
+  fi
+  [ ! -e "$folder/compose.yaml" ] || set -- --file "$folder/compose.yaml" "$@"
   # shellcheck disable=SC2086 # two words or one
-  timeout 1800 $tool --project-name "gpu-hosts-$name" --project-directory "$data/$name" "$@"
+  timeout 1800 $tool --project-name "gpu-hosts-$project" --project-directory "$start_at" "$@"
 }
 
 # containers_of NAME [SERVICE]: their ids, without those of `docker compose run`.
@@ -35,7 +39,7 @@ states_of() {
   set -- $(containers_of "$1")
   [ $# = 0 ] || docker container inspect --format "{{index .Config.Labels \"$service_label\"}} {{.State.Status}} \
 {{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.OOMKilled}} {{.RestartCount}} \
-{{.State.StartedAt}} {{.Id}}" "$@" 2>/dev/null
+{{.State.StartedAt}} {{.ID}}" "$@" 2>/dev/null
 }
 
 # judge STATUS EXIT HEALTH STARTED WANTED: good, wait or bad.
@@ -133,7 +137,7 @@ all_proved() {
 # tell NAME STAGE AFTER: why it failed, with what is in $RUN/words.
 tell() {
   printf '@@ %s %s %s\n' "$1" "$2" "$3"
-  sed 's/^/  /' "$RUN/words"
+  sed "s|$RUN/alone/||g; s|$staged/||g; s/^/  /" "$RUN/words"
   failed=1
 }
 
@@ -189,29 +193,35 @@ restore() {
   if compose "$1" "$base/$1" up --detach --remove-orphans >>"$RUN/log" 2>&1; then echo former; else echo broken; fi
 }
 
-# unknown_services NAME: those that are named to us, and that the compose file does not have.
+# unknown_services NAME: those that are named to us, and that the owner's file does not have, which is in $RUN/alone.
 unknown_services() {
-  mkdir -p "$RUN/alone" && cp "$staged/$1/compose.yaml" "$RUN/alone/"
-  compose "$1" "$RUN/alone" config --services 2>/dev/null >"$RUN/services"
-  # compose.gpu.yaml is a text of ours: its services are two blanks in.
-  { cut -d ' ' -f 1 "$RUN/new/$1.services"; sed -n 's/^  "\{0,1\}\([^ "]*\)"\{0,1\}:$/\1/p' "$staged/$1/compose.gpu.yaml" 2>/dev/null; } |
-    sort -u | while read -r service; do
-      grep -qxF -e "$service" "$RUN/services" || echo "$service"
-    done
+  # compose.yaml is a text of ours: its services are two blanks in.
+  {
+    cut -d ' ' -f 1 "$RUN/new/$1.services"
+    sed -n 's/^  "\{0,1\}\([^ "]*\)"\{0,1\}:$/\1/p' "$staged/$1/compose.yaml" 2>/dev/null
+  } | sort -u | while read -r service; do
+    grep -qxF -e "$service" "$RUN/services" || echo "$service"
+  done
 }
 
 # check NAME: whether Docker Compose can read what is staged, and all services that are named to us are in it.
 check() {
-  unknown_services "$1" >"$RUN/unknown"
-  if [ -s "$RUN/services" ] && [ -s "$RUN/unknown" ]; then
-    { echo "not among its services: $(tr '\n' ' ' <"$RUN/unknown")"; echo "they are: $(tr '\n' ' ' <"$RUN/services")"; } >"$RUN/words"
-    tell "$1" services unchanged
-    return 1
+  if [ -e "$staged/$1/owner.yaml" ]; then
+    mkdir -p "$data/$1" "$RUN/alone" && cp "$staged/$1/owner.yaml" "$RUN/alone/"
+    compose "$1" "$RUN/alone" config --services >"$RUN/services" 2>"$RUN/words" || {
+      tell "$1" config unchanged
+      return 1
+    }
+    unknown=$(unknown_services "$1" | tr '\n' ' ')
+    if [ -n "$unknown" ]; then
+      printf 'it has no %s\nit has: %s\n' "$unknown" "$(tr '\n' ' ' <"$RUN/services")" >"$RUN/words"
+      tell "$1" services unchanged
+      return 1
+    fi
   fi
-  compose "$1" "$staged/$1" config --quiet >"$RUN/words" 2>&1 || {
-    tell "$1" config unchanged
-    return 1
-  }
+  compose "$1" "$staged/$1" config --quiet >"$RUN/words" 2>&1 && return 0
+  tell "$1" config unchanged
+  return 1
 }
 
 # build NAME IMAGE
@@ -263,7 +273,6 @@ wake() {
 bring_up() {
   patience=$2
   settle "$1"
-  mkdir -p "$data/$1"
   if ! check "$1" || ! build "$1" "$3"; then return; fi
   if [ -e "$base/$1" ]; then
     wake "$1"
@@ -313,7 +322,7 @@ stage_files() {
         file=$staged/$project/$first
         mkdir -p "${file%/*}" && printf '%s' "$second" | base64 -d >"$file" || return 1
         # The owner's own may have passwords in it; others may be for whoever runs in a container.
-        case $first in compose.yaml) chmod 0600 "$file" ;; esac
+        case $first in owner.yaml) chmod 0600 "$file" ;; esac
         sync "$file"
         ;;
       service) printf '%s %s\n' "$first" "$second" >>"$RUN/new/$project.services" ;;

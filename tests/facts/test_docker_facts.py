@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,9 @@ def test_version_of_compose(lines: list[str], version: str | None) -> None:
     assert host_of("packages.manager=apt-get", *lines).docker.compose == version
 
 
-def test_files_of_containers_arrive_but_not_those_that_only_root_may_read(tmp_path: Path, tools: Path) -> None:
+def test_files_of_containers_arrive_and_of_those_that_only_root_may_read_the_digest(
+    tmp_path: Path, tools: Path
+) -> None:
     folder = "etc/gpu-hosts/containers"
     text = "services:\n  a:\n    image: b  # für\n"
     for path, mode in {
@@ -159,7 +162,8 @@ def test_files_of_containers_arrive_but_not_those_that_only_root_may_read(tmp_pa
         (tmp_path / folder / path).chmod(mode)
     files = parse_probe(run_probe(tmp_path, [tools])).docker.container_files
     paths = [f"/{folder}/a/app/two words.py", f"/{folder}/a/compose.yaml"]
-    assert files == tuple(SourceFile(path, text) for path in paths)
+    digest = SourceFile(f"/{folder}/b/key", f"sha256:{sha256(text.encode()).hexdigest()}\n")
+    assert files == (*(SourceFile(path, text) for path in paths), digest)
 
 
 @pytest.mark.parametrize(

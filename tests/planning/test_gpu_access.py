@@ -106,6 +106,20 @@ def test_what_this_run_makes_true_counts() -> None:
     assert isinstance(choose(BARE, ""), Refusal)
 
 
+def test_without_a_toolkit_there_is_no_way() -> None:
+    """One that this run installs counts: Docker's hook and CDI come with it."""
+    host = replace(having(READY, docker="28.5.2"), toolkit=BARE.toolkit)
+    assert isinstance(choose(host), Refusal)
+    planned = choose_gpu_access(
+        host,
+        docker=DockerPlan(),
+        toolkit=ToolkitPlan(packages=("nvidia-container-toolkit",)),
+        daemon=DaemonPlan(),
+        compose="2.40.3",
+    )
+    assert isinstance(planned, GpuAccess)
+
+
 def test_what_is_merged_into_the_service() -> None:
     """Compose 2.30 to 2.32 refuse the text `all` for gpus: compose-go has it from 2.4.8 on, the list from 2.3."""
     services = {}

@@ -1,0 +1,99 @@
+"""Why a container does not start or answer: the quoted words are those of the sources that the catalogue cites."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploys.planning.catalogue import load_catalogue
+from deploys.planning.container_trouble import explain_outcome, explain_unreachable, find_causes, read_outcomes
+from deploys.planning.records import Answer
+
+CATALOGUE = load_catalogue()
+CUDA = """Error response from daemon: failed to create task for container: OCI runtime create failed: error running \
+prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'
+nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver"""
+FROZEN = """Failed to create /init.scope control group: Read-only file system
+Failed to allocate manager object: Read-only file system
+[!!!!!!] Failed to allocate manager object.
+Exiting PID 1..."""
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ('could not select device driver "nvidia" with capabilities: [[gpu]]', "dockerd has not been started since"),
+        ("unknown or invalid runtime name: nvidia", "does not know the nvidia runtime"),
+        (CUDA, "a newer CUDA than the host's driver knows"),
+        ("nvidia-container-cli: requirement error: unsatisfied condition: cuda >= 9.0", "a newer CUDA"),
+        (FROZEN, "systemd in the container is frozen"),
+        (
+            'error gathering device information while adding custom device "/dev/video20": no such file or directory',
+            "a device that the container is to have is not there",
+        ),
+        ("web: exited, exit code 137\nweb: OOMKilled", "more memory than it may use"),
+        ("Bind for 127.0.0.1:8090 failed: port is already allocated", "something else listens"),
+        ("failed to bind host port 127.0.0.1:8090/tcp: address already in use", "something else listens"),
+        ("exec /usr/local/bin/python3: exec format error", "another architecture"),
+        ("manifest for example/a:1 not found: manifest unknown: manifest unknown", "an image is not there"),
+        ("failed to stat CDI host device /dev/nvidia0", "CDI specification is outdated"),
+    ],
+)
+def test_known_words_have_a_cause(said: str, cause: str) -> None:
+    (found,) = find_causes(said, CATALOGUE)
+    assert cause in found
+
+
+SAID = """\
+@@ front good
+@@ old removed
+@@ back state former
+  web: exited, exit code 1, health none, restarts 0
+  @@ back good
+  \x1b[31mboom\x1b[0m
+@@ new services unchanged
+  it has no wbe
+@@ - firewall ufw
+"""
+
+
+def test_outcomes_are_read_and_words_of_containers_cannot_pass_for_one() -> None:
+    outcomes, firewalls = read_outcomes(SAID)
+    assert [(one.name, one.stage, one.after, one.is_good) for one in outcomes] == [
+        ("front", "good", "", True),
+        ("old", "removed", "", True),
+        ("back", "state", "former", False),
+        ("new", "services", "unchanged", False),
+    ]
+    assert outcomes[2].words[1:] == ("@@ back good", " [31mboom [0m")
+    assert firewalls == ("ufw",)
+
+
+def test_failure_in_three_parts() -> None:
+    outcomes, _ = read_outcomes(SAID)
+    assert explain_outcome(outcomes[3], CATALOGUE) == (
+        "container new: its compose file does not have the services that gpu and done name; nothing was changed\n"
+        "  seen: it has no wbe\n"
+        "  to do: correct the names"
+    )
+    text = explain_outcome(outcomes[2], CATALOGUE)
+    assert text.startswith("container back: it does not come up; the one from before was started again\n  seen: web: ")
+
+
+def test_known_cause_takes_the_place_of_the_general_advice() -> None:
+    outcomes, _ = read_outcomes(f"@@ a up none\n  {CUDA}\n")
+    assert "  to do: the image is of a newer CUDA" in explain_outcome(outcomes[0], CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("firewalls", "todo"),
+    [
+        (("ufw",), "ufw allow 8090/tcp; "),
+        (("firewalld",), "firewall-cmd --add-port=8090/tcp; "),
+        ((), "to do: see rules in its chain DOCKER-USER"),
+    ],
+)
+def test_port_that_answers_on_the_host_alone_is_a_firewalls(firewalls: tuple[str, ...], todo: str) -> None:
+    answer = Answer("0.0.0.0", 8090, "HTTP/1.")
+    text = explain_unreachable("front", answer, "192.0.2.1", firewalls)
+    assert todo in text
+    assert "192.0.2.1:8090 does not let us in" in text
