@@ -326,7 +326,7 @@ class Project:
     """One of the wished containers: a compose project of its own, made of files below its folder on the host."""
 
     name: str  # of the wish; Docker Compose's project is gpu-hosts-NAME
-    # Path below the folder, text: compose.yaml, Dockerfile. owner.yaml is a compose file of the owner's, read after ours:
+    # Path below the folder, text: compose.yaml, Dockerfile. owner.yaml is a compose file of the owner's, read after it:
     # relative paths then start at /var/lib/gpu-hosts-containers/NAME, and what is kept there stays.
     files: tuple[tuple[str, str], ...] = field(repr=False)  # the owner's may have passwords in it
     # What each service must come to: "healthy", "running", or "done" (it ends, with status 0).

@@ -32,9 +32,9 @@ services:
 HOST = replace(READY, cpus=8, docker=replace(READY.docker, compose="2.40.3"))
 
 
-def settings(**wish: object) -> Settings:
-    """One compose file of the owner's, wished for as "mine"."""
-    found = read_settings({"containers": {"mine": {"kind": "compose", "file": "my.yaml", **wish}}})
+def settings(wish: dict[str, object] | None = None) -> Settings:
+    """One compose file of the owner's, wished for as "mine", with these options."""
+    found = read_settings({"containers": {"mine": {"kind": "compose", "file": "my.yaml", **(wish or {})}}})
     assert isinstance(found, Settings), found
     return found
 
@@ -43,13 +43,13 @@ def plan(host: Host = HOST, wished: Settings | None = None, text: str = TEXT, on
     """The containers' part of a whole plan, or, with ``only``, of that of deploys/containers.py."""
     areas = frozenset({Area.MIRRORS, Area.IMAGES, Area.CONTAINERS}) if only else frozenset(Area) - {Area.CACHE}
     files = LocalFiles(texts=(("my.yaml", text),))
-    return make_plan(wished or settings(done=["migrate"]), host, CATALOGUE, areas=areas, files=files).containers
+    return make_plan(wished or settings({"done": ["migrate"]}), host, CATALOGUE, areas=areas, files=files).containers
 
 
-def container(service: str, *, name: str = "", **state: object) -> Container:
-    """One of the project's containers, running where nothing else is said."""
+def container(service: str, name: str = "") -> Container:
+    """One of the project's containers, which runs."""
     made = Container("0", name or f"gpu-hosts-mine-{service}-1", "example/web:1", "runc", project="gpu-hosts-mine")
-    return replace(made, service=service, **state)  # type: ignore[arg-type]
+    return replace(made, service=service)
 
 
 def with_project(host: Host, *containers: Container, text: str = TEXT, name: str = "mine") -> Host:
@@ -59,7 +59,7 @@ def with_project(host: Host, *containers: Container, text: str = TEXT, name: str
     return replace(host, docker=replace(host.docker, container_files=files, containers=containers))
 
 
-WEB, DONE = container("web"), container("migrate", running=False, exit_code=0)
+WEB, DONE = container("web"), replace(container("migrate"), running=False, exit_code=0)
 RIGHT = with_project(HOST, WEB, DONE)
 
 
@@ -84,17 +84,20 @@ def test_right_project_is_left_alone() -> None:
     [
         ((WEB,), "migrate is not there"),
         ((WEB, container("migrate")), "migrate has not ended yet"),
-        ((WEB, container("migrate", running=False, exit_code=2)), "migrate has ended with 2"),
-        ((container("web", running=False, exit_code=137), DONE), "web does not run, and has ended with 137"),
-        ((container("web", restarting=True), DONE), "web starts again and again"),
-        ((container("web", health="unhealthy"), DONE), "web is unhealthy"),
-        ((container("web", health="starting"), DONE), "web is starting"),
-        ((container("web", health="healthy"), DONE), None),
+        ((WEB, replace(container("migrate"), running=False, exit_code=2)), "migrate has ended with 2"),
+        ((replace(container("web"), running=False, exit_code=137), DONE), "web does not run, and has ended with 137"),
+        ((replace(container("web"), restarting=True), DONE), "web starts again and again"),
+        ((replace(container("web"), health="unhealthy"), DONE), "web is unhealthy"),
+        ((replace(container("web"), health="starting"), DONE), "web is starting"),
+        ((replace(container("web"), health="healthy"), DONE), None),
         # Two of a service, and one that somebody ran by hand.
-        ((WEB, container("web", name="gpu-hosts-mine-web-2", running=False, exit_code=1), DONE), "web does not run"),
-        ((WEB, DONE, container("web", name="gpu-hosts-mine-web-run-0123456789ab", running=False)), None),
+        (
+            (WEB, replace(container("web", "gpu-hosts-mine-web-2"), running=False, exit_code=1), DONE),
+            "web does not run",
+        ),
+        ((WEB, DONE, replace(container("web", "gpu-hosts-mine-web-run-0123456789ab"), running=False)), None),
         # Another project's do not count.
-        ((WEB, DONE, replace(container("db", running=False), project="theirs")), None),
+        ((WEB, DONE, replace(container("db"), running=False, project="theirs")), None),
     ],
 )
 def test_containers_that_are_not_right(containers: tuple[Container, ...], fault: str | None) -> None:
@@ -127,7 +130,7 @@ def test_what_nothing_wishes_for_is_removed() -> None:
 
 
 def test_gpu_comes_in_a_file_of_ours_before_the_owners() -> None:
-    (project,) = plan(wished=settings(gpu=["web"])).start
+    (project,) = plan(wished=settings({"gpu": ["web"]})).start
     ours = "services:\n  web:\n    runtime: nvidia\n    environment:\n      NVIDIA_VISIBLE_DEVICES: all\n"
     assert project.files == (("compose.yaml", ours), ("owner.yaml", TEXT))
 
@@ -135,10 +138,14 @@ def test_gpu_comes_in_a_file_of_ours_before_the_owners() -> None:
 @pytest.mark.parametrize(
     ("wished", "host", "brief"),
     [
-        (settings(gpu=["web"], gpu_by="gpus"), replace(HOST, docker=replace(HOST.docker, compose="2.26.1")), "by gpus"),
-        (settings(gpu=["web"]), replace(HOST, gpus=()), "can have a GPU"),
-        (settings(cpus=1.5), HOST, "cpus and memory are not for compose files"),
-        (settings(cpus=16.0), HOST, "so many processors"),
+        (
+            settings({"gpu": ["web"], "gpu_by": "gpus"}),
+            replace(HOST, docker=replace(HOST.docker, compose="2.26.1")),
+            "by gpus",
+        ),
+        (settings({"gpu": ["web"]}), replace(HOST, gpus=()), "can have a GPU"),
+        (settings({"cpus": 1.5}), HOST, "cpus and memory are not for compose files"),
+        (settings({"cpus": 16.0}), HOST, "so many processors"),
     ],
 )
 def test_refused_wish_is_named_and_the_others_go_on(wished: Settings, host: Host, brief: str) -> None:
@@ -156,7 +163,7 @@ def test_refused_wish_is_named_and_the_others_go_on(wished: Settings, host: Host
 def test_a_run_of_containers_alone_gives_no_gpu_that_another_run_would() -> None:
     """On a host without toolkit the whole run registers the runtime first, and this one does not."""
     host = replace(HOST, toolkit=BARE.toolkit, docker=replace(HOST.docker, runtimes=("runc",), daemon_json=None))
-    wished = settings(gpu=["web"])
+    wished = settings({"gpu": ["web"]})
     assert not plan(host, wished).refused
     assert plan(host, wished, only=True).refused
 
