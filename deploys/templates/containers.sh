@@ -177,11 +177,28 @@ settle() {
   mv "$former/$1" "$base/$1"
 }
 
+# place NAME: those of its files that others look for in places of theirs, Docker a CDI specification and udev a rule; or
+# takes them away where the project has none.
+place() {
+  put "$base/$1/cdi.yaml" "/etc/cdi/gpu-hosts-$1.yaml"
+  put "$base/$1/udev.rules" "/etc/udev/rules.d/70-gpu-hosts-$1.rules"
+}
+
+# put FROM TO: neither reads a file of another ending.
+put() {
+  if [ -e "$1" ]; then
+    mkdir -p "${2%/*}" && cp "$1" "$2.new" && mv -f "$2.new" "$2"
+  else
+    rm -f "$2"
+  fi
+}
+
 # restore NAME: the definition from before, and its containers, or none where there was none; says what became of it.
 restore() {
   if [ ! -e "$former/$1" ]; then
     if compose "$1" "$base/$1" down --remove-orphans --timeout 10 >>"$RUN/log" 2>&1; then
       rm -rf "${base:?}/$1"
+      place "$1"
       echo none
     else
       echo broken
@@ -190,6 +207,7 @@ restore() {
   fi
   rm -rf "${base:?}/$1"
   mv "$former/$1" "$base/$1" || { echo broken && return; }
+  place "$1"
   if compose "$1" "$base/$1" up --detach --remove-orphans >>"$RUN/log" 2>&1; then echo former; else echo broken; fi
 }
 
@@ -236,6 +254,7 @@ build() {
 
 # start NAME: the stage at which it failed; nothing where it came up.
 start() {
+  place "$1"
   deadline=$(($(date +%s) + 1800))
   compose "$1" "$base/$1" up --detach --remove-orphans >"$RUN/words" 2>&1 || {
     tail -n 20 "$RUN/words" >"$RUN/log"
@@ -300,6 +319,7 @@ take_down() {
   shift
   if [ $# = 0 ] || docker rm --force "$@" >>"$RUN/words" 2>&1; then
     rm -rf "${base:?}/$name" "${former:?}/$name"
+    place "$name"
     printf '@@ %s removed\n' "$name"
   else
     tell "$name" remove broken

@@ -17,7 +17,7 @@ from pathlib import Path
 from deploys.areas.access import load_script
 
 MOVED = re.compile(
-    r"(?<![\w.])/(etc/docker|etc/cdi|etc/nv_tegra_release|var/run/cdi|etc/dnf|etc/modprobe\.d|etc/apt/(?:preferences\.d|sources\.list)|var/lib|var/tmp|var/cache/(?:apt|dnf)"
+    r"(?<![\w.])/(etc/docker|etc/cdi|etc/udev|etc/nv_tegra_release|var/run/cdi|etc/dnf|etc/modprobe\.d|etc/apt/(?:preferences\.d|sources\.list)|var/lib|var/tmp|var/cache/(?:apt|dnf)"
     r"|etc/gpu-hosts|etc/ssl/certs|etc/pki/tls|etc/systemd|run/docker\.pid|run/systemd|boot|lib/modules|sys/module|sys/devices/soc0)\b"
 )
 SHELL = shutil.which("dash") or "sh"

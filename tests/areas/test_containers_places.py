@@ -1,0 +1,65 @@
+"""Files of a compose project that Docker and udev look for in places of their own, in a real shell."""
+
+from __future__ import annotations
+
+from deploys.areas.containers import containers_input
+from deploys.planning.records import Project
+from tests.areas.shell import Finished, Place
+
+SPEC, RULE = "/etc/cdi/gpu-hosts-front.yaml", "/etc/udev/rules.d/70-gpu-hosts-front.rules"
+COMPOSE = ("compose.yaml", "services:\n  hello-video:\n    image: x\n")
+BY_CDI = (COMPOSE, ("cdi.yaml", "kind: x\n"), ("udev.rules", "SUBSYSTEM\n"))
+# A Docker whose `up` works unless the file `broken` is there, and whose container is healthy.
+DOCKER = """
+case "$*" in
+  *"compose"*" up "*) [ ! -e $here/broken ] || { echo 'no such camera' >&2; exit 1; } ;;
+  ps*) echo 1234 ;;
+  "container inspect"*State.Error*) ;;
+  "container inspect"*Health.Log*) ;;
+  "container inspect"*) echo 'hello-video running 0 healthy false 0 2026-01-01T00:00:00Z 1234' ;;
+esac
+"""
+
+
+def bring_up(place: Place, *files: tuple[str, str]) -> Finished:
+    """Run the script for a project of these files."""
+    place.stand_in("docker", DOCKER)
+    project = Project("front", files, (("hello-video", "healthy"),), patience=5)
+    return place.run("containers", payload=containers_input((project,)))
+
+
+def test_a_specification_and_its_rule_are_put_in_their_places(place: Place) -> None:
+    done = bring_up(place, *BY_CDI)
+    assert (done.status, "@@ front good" in done.output) == (0, True), done.output
+    assert place.path(SPEC).read_text() == "kind: x\n"
+    assert place.path(RULE).read_text() == "SUBSYSTEM\n"
+    assert [path.name for path in place.path("/etc/cdi").iterdir()] == ["gpu-hosts-front.yaml"]
+
+
+def test_they_go_with_the_wish_for_them(place: Place) -> None:
+    bring_up(place, *BY_CDI)
+    assert bring_up(place, COMPOSE).status == 0
+    assert not place.path(SPEC).exists()
+    assert not place.path(RULE).exists()
+
+
+def test_they_go_with_the_container(place: Place) -> None:
+    bring_up(place, *BY_CDI)
+    place.stand_in("docker", "")
+    assert "@@ front removed" in place.run("containers", arguments=("front",), payload="").output
+    assert not place.path(SPEC).exists()
+
+
+def test_those_from_before_come_back_where_a_change_fails(place: Place) -> None:
+    bring_up(place, *BY_CDI)
+    place.path("/broken").touch()
+    done = bring_up(place, COMPOSE, ("cdi.yaml", "kind: y\n"))
+    assert (done.status, "@@ front up" in done.output) == (1, True), done.output
+    assert place.path(SPEC).read_text() == "kind: x\n"
+    assert place.path(RULE).read_text() == "SUBSYSTEM\n"
+
+
+def test_a_first_one_that_fails_leaves_none(place: Place) -> None:
+    place.path("/broken").touch()
+    assert bring_up(place, *BY_CDI).status == 1
+    assert not place.path(SPEC).exists()
