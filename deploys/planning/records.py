@@ -327,8 +327,8 @@ class Project:
 
     name: str  # of the wish; Docker Compose's project is gpu-hosts-NAME
     # Path below the folder, text: compose.yaml, Dockerfile. owner.yaml is a compose file of the owner's, read after it:
-    # relative paths then start at /var/lib/gpu-hosts-containers/NAME, and what is kept there stays. cdi.yaml and udev.rules
-    # are copied to where Docker and udev look for such.
+    # relative paths then start at /var/lib/gpu-hosts-containers/NAME, and what is kept there stays. cdi.yaml and
+    # udev.rules are copied to where Docker and udev look for such.
     files: tuple[tuple[str, str], ...] = field(repr=False)  # the owner's may have passwords in it
     # What each service must come to: "healthy", "running", or "done" (it ends, with status 0).
     services: tuple[tuple[str, str], ...]
