@@ -100,7 +100,7 @@ def split_frames(shot: Shot) -> list[bytes]:
         return _split_jpegs(shot.data)
     shape = PLAIN.get(shot.code)
     if shape is None:
-        raise ValueError(f"its format {shot.code or '(none)'} cannot be shown")
+        raise ValueError(f"its format {shot.code} cannot be shown" if shot.code else "its driver names no format")
     size, half = shape.size(shot), len(shot.data) // 2
     if half >= size > 0:  # a driver may fill up behind each
         return [shot.data[:size], shot.data[half : half + size]]

@@ -17,6 +17,7 @@ VIDEO_CLASS = "0e"  # USB's, https://www.usb.org/defined-class-codes
 WSL_WITH_CAMERAS = (6, 18)
 # The commands by which packages are known to be there, where their names differ.
 COMMANDS = {"v4l-utils": "v4l2-ctl"}
+MOST_NAMED = 6  # formats of one size
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,20 @@ def _describe_camera(camera: Camera, host: Host) -> Note:
 
 
 def describe_formats(camera: Camera) -> str:
-    """MJPG up to 1920x1080, YUYV up to 640x480; "" where they are not known."""
-    told = []
+    """YUYV up to 640x480; MJPG, H264 up to 1920x1080; "" where they are not known."""
+    by_size: dict[tuple[int, int], list[str]] = {}
     for one in camera.formats or ():
-        largest = max(one.sizes, key=lambda size: size[0] * size[1], default=None)
-        told.append(f"{one.code} up to {largest[0]}x{largest[1]}" if largest else one.code)
-    return ", ".join(told)
+        largest = max(one.sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+        by_size.setdefault(largest, []).append(one.code)
+    return "; ".join(
+        _name_few(codes) + (f" up to {width}x{height}" if width else "") for (width, height), codes in by_size.items()
+    )
+
+
+def _name_few(names: list[str]) -> str:
+    """The first ones: virtual cameras have some fifty formats."""
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def camera_trouble(camera: Camera, host: Host) -> Trouble | None:

@@ -151,7 +151,7 @@ def test_damaged_frame_gives_way_to_the_next() -> None:
     ("code", "data", "said"),
     [
         ("RG10", b"abcd", "its format RG10 cannot be shown"),
-        ("", b"abcd", "cannot be shown"),
+        ("", b"abcd", "its driver names no format"),
         ("MJPG", b"no picture", "no whole picture: 10 bytes of MJPG"),
         ("YUYV", b"abcd", "no whole picture: 4 bytes of YUYV"),
     ],

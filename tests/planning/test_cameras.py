@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning.cameras import camera_faults, camera_trouble, plan_cameras, why_no_camera
+from deploys.planning.cameras import camera_faults, camera_trouble, describe_formats, plan_cameras, why_no_camera
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.records import CamerasPlan
 from deploys.planning.settings import Settings
-from facts.devices import Camera, Devices, Group, UsbDevice
+from facts.devices import Camera, CameraFormat, Devices, Group, UsbDevice
 from facts.model import Host
 from tests.planning.camera_frames import C920
 from tests.planning.hosts import BARE, JETSON, WSL, on, on_ubuntu
@@ -62,7 +62,7 @@ def test_camera_brings_its_tools_and_is_named() -> None:
     [named, _] = found.notes
     assert named.choice == ("HD Pro Webcam C920 is at /dev/v4l/by-id/usb-046d_HD_Pro_Webcam_C920_5A1B2C3F-video-index0")
     assert named.because == (
-        "/dev/video0, driver uvcvideo, USB 046d:082d, YUYV up to 2304x1536, H264 up to 1920x1080, MJPG up to 1920x1080"
+        "/dev/video0, driver uvcvideo, USB 046d:082d, YUYV up to 2304x1536; H264, MJPG up to 1920x1080"
     )
 
 
@@ -185,6 +185,13 @@ def test_node_that_members_of_video_cannot_open_is_told(group: str, mode: str) -
     trouble = camera_trouble(replace(C920, group=group, mode=mode), BARE)
     assert trouble is not None
     assert f"it belongs to {group}, with mode {mode}" in trouble.seen
+
+
+def test_virtual_camera_with_fifty_formats_is_told_in_a_line() -> None:
+    """vivid: all of them up to one size."""
+    many = replace(C920, formats=tuple(CameraFormat(f"F{number:03}", ((3840, 2160),)) for number in range(50)))
+    assert describe_formats(many) == "F000, F001, F002, F003, F004, F005 and 44 more up to 3840x2160"
+    assert describe_formats(replace(C920, formats=(CameraFormat("GREY", ()),))) == "GREY"
 
 
 def test_camera_in_use_names_who_has_it() -> None:
