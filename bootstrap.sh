@@ -3,7 +3,8 @@
 #
 #   sh bootstrap.sh venv            .venv holds exactly what requirements-dev.txt locks (nothing is done where it does)
 #   sh bootstrap.sh python          print the Python to use: .venv's, else the machine's first one that is new enough
-#   sh bootstrap.sh program NAME    the program NAME stands (from the Debian package of the same name)
+#   sh bootstrap.sh program NAME [PACKAGE]
+#                                   the program NAME stands (from that Debian package, or from the one of the same name)
 #
 # As root on Debian and Ubuntu, missing packages are installed; otherwise the message says what to install. Exits 1 then.
 set -eu
@@ -62,6 +63,6 @@ venv)
     if ! .venv/bin/python -c '' 2>/dev/null || ! wanted_stamp | cmp -s - .venv/ready; then build_venv; fi
     ;;
 python) chosen_python ;;
-program) command -v "${2:?a program name}" >/dev/null || install_package "$2" ;;
-*) fail "usage: sh bootstrap.sh venv | python | program NAME" ;;
+program) command -v "${2:?a program name}" >/dev/null || install_package "${3:-$2}" ;;
+*) fail "usage: sh bootstrap.sh venv | python | program NAME [PACKAGE]" ;;
 esac

@@ -18,6 +18,7 @@ from deploys.areas.access import Access, load_detached, load_script, run_now
 from deploys.areas.connection import close
 from deploys.areas.x11 import try_x11_forwarding
 from deploys.planning.records import SshdPlan
+from deploys.planning.sshd import sets_x11
 
 PATIENCE = 60  # seconds the host waits for the confirming login
 # Seconds before each further try of it. A reloaded sshd starts itself anew, and nothing listens for a moment; but from
@@ -46,7 +47,7 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token:
         _log_in(connector)
         confirmed, output = run_now(connector, access.ask(load_script("sshd_confirm"), token))
         seen = output.output
-        if confirmed and ("x11forwarding", "yes") in plan.expected:
+        if confirmed and sets_x11(plan):
             _say_whether_x11_works(host, connector, plan)
     except ConnectError as error:
         confirmed, seen = False, str(error)

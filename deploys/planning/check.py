@@ -18,7 +18,7 @@ from deploys.planning.installed import fabric_managers
 from deploys.planning.proof import driver_identity, explain, is_bad, other_mechanisms, stale_because
 from deploys.planning.records import Area, Refusal
 from deploys.planning.registry_cache import cache_faults
-from deploys.planning.sshd import x11_cautions
+from deploys.planning.sshd import sets_x11, sshd_faults, x11_cautions
 from deploys.planning.versions import numbers, upstream
 from facts.model import Host, PlatformKind, Proof
 
@@ -99,19 +99,14 @@ def _unknown(area: Area, text: str, remedy: str) -> tuple[Finding, ...]:
 
 
 def _check_sshd(plan: Plan, host: Host) -> tuple[Finding, ...]:
-    if not plan.sshd.expected:
+    if not plan.sshd.expected and not plan.sshd.change:
         return ()
-    in_force = dict(host.sshd.effective or ())
-    wrong = [
-        f"{name} is {in_force.get(name, 'unset')}" for name, value in plan.sshd.expected if in_force.get(name) != value
-    ]
-    if wrong:
-        return _bad(Area.SSHD, ", ".join(wrong), "another file of /etc/ssh wins; see `sshd -T` on the host")
-    cautions = x11_cautions(host) if "x11forwarding" in dict(plan.sshd.expected) else ()
-    return (
-        *_good(Area.SSHD, "all five X11 options are in force"),
-        *(Finding(Area.SSHD, Verdict.NOTE, one.choice, one.because) for one in cautions),
-    )
+    if faults := sshd_faults(plan.sshd, host):
+        return _bad(Area.SSHD, ", ".join(faults), "see above what became of it, and `sshd -T` on the host")
+    cautions = x11_cautions(host) if sets_x11(plan.sshd) else ()
+    good = "all five X11 options are in force" if sets_x11(plan.sshd) else "its options are as planned"
+    notes = (Finding(Area.SSHD, Verdict.NOTE, one.choice, one.because) for one in cautions)
+    return (*_good(Area.SSHD, good), *notes)
 
 
 def _check_driver(plan: Plan, host: Host) -> tuple[Finding, ...]:

@@ -37,7 +37,7 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
     differing = tuple(item for item in expected if item not in sshd.effective)
     is_stale = sshd.ours is not None and set(sshd.ours) != set(expected)
     tools = ("xauth",) if settings.sshd_x11 and not sshd.xauth and not refuse_packages(host, Area.SSHD) else ()
-    cautions = _list_cautions(host, differing) if settings.sshd_x11 else ()
+    cautions = _list_cautions(host, is_inet=_will_be_inet(host, expected)) if settings.sshd_x11 else ()
     notes = (*_missing(settings, host, tools), *cautions, *_other_logins(host, expected))
     if not differing and not is_stale and not sshd.pending:
         right = Note("the five X11 options are right" if settings.sshd_x11 else "sshd is right", "sshd -T says so")
@@ -49,9 +49,27 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
     return SshdPlan(change, expected, tools, cautions, notes)
 
 
+def sets_x11(plan: SshdPlan) -> bool:
+    """Whether X11 forwarding is to work."""
+    return ("x11forwarding", "yes") in plan.expected
+
+
+def sshd_faults(plan: SshdPlan, host: Host) -> tuple[str, ...]:
+    """What is not as planned, each a phrase."""
+    in_force = dict(host.sshd.effective or ())
+    wrong = [f"{name} is {in_force.get(name, 'unset')}" for name, value in plan.expected if in_force.get(name) != value]
+    left = plan.change is not None and not plan.change.text and host.sshd.ours is not None
+    return (*wrong, *(["our lines are still there"] if left else []))
+
+
 def x11_cautions(host: Host) -> tuple[Note, ...]:
     """Why X11 forwarding does not come through for the user who logged in, whatever the global options say."""
-    return _list_cautions(host, ())
+    return _list_cautions(host, is_inet=("addressfamily", "inet") in (host.sshd.effective or ()))
+
+
+def _will_be_inet(host: Host, expected: Options) -> bool:
+    inet = ("addressfamily", "inet")
+    return inet in expected or (inet in (host.sshd.effective or ()) and inet not in (host.sshd.ours or ()))
 
 
 def _wish(settings: Settings) -> Options:
@@ -95,7 +113,7 @@ def _note(name: str, value: str, host: Host) -> Note:
     return Note(f"sets {name} {value}", f"it is {current}, by {by}")
 
 
-def _list_cautions(host: Host, differing: Options) -> tuple[Note, ...]:
+def _list_cautions(host: Host, *, is_inet: bool) -> tuple[Note, ...]:
     sshd, wanted = host.sshd, dict(_lowered(OPTIONS))
     everybodys = dict(sshd.effective or ())
     login = dict(sshd.login or sshd.effective or ())
@@ -108,7 +126,7 @@ def _list_cautions(host: Host, differing: Options) -> tuple[Note, ...]:
         because = "DisableForwarding yes overrides X11Forwarding; whoever set it must take it away"
         cautions.append(Note(f"X11 is not forwarded for {host.user}", because))
     # channels.c, x11_create_display_inet: a family that exists and cannot be bound makes it give up the other one, too.
-    if sshd.ipv6_loopback is False and everybodys.get("addressfamily") == "any" and not _sets_family(differing):
+    if sshd.ipv6_loopback is False and not is_inet and "addressfamily" in everybodys:
         because = 'the kernel has IPv6, but lo has no ::1, and sshd gives up; sshd_address_family = "inet" mends it'
         cautions.append(Note("X11 forwarding fails on this host", because))
     return tuple(cautions)
@@ -121,15 +139,14 @@ def _overriding(matches: tuple[MatchBlock, ...], name: str, value: str) -> str:
 
 
 def _other_logins(host: Host, expected: Options) -> tuple[Note, ...]:
-    """Match blocks with other values, which hold for logins that are not ours."""
-    wanted, login = dict(expected), dict(host.sshd.login or ())
+    """Match blocks with other values, but for those that are seen to hold for our login: the cautions name them."""
+    wanted = dict(expected)
+    ours = set(host.sshd.login or ()) - set(host.sshd.effective or ())
     notes = []
     for block in host.sshd.matches:
-        others = [
-            f"{name} {value}" for name, value in block.options if value not in (wanted.get(name), login.get(name))
-        ]
-        if others and wanted:
-            notes.append(Note(f"`Match {block.criteria}` keeps {', '.join(others)}", block.place))
+        pairs = (pair for pair in block.options if pair[1] != wanted.get(pair[0], pair[1]) and pair not in ours)
+        if others := ", ".join(f"{name} {value}" for name, value in pairs):
+            notes.append(Note(f"`Match {block.criteria}` keeps {others}", block.place))
     return tuple(notes)
 
 

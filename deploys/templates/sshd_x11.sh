@@ -20,12 +20,19 @@ write_take_back() {
   cat <<'END_OF_TAKE_BACK'
 [ "$(cat "$dir/pending" 2>/dev/null)" = "$1" ] || exit 0
 reload() {
-  # With socket activation and no connection there is nothing to reload: the next connection reads the files anyway.
   for unit in ssh sshd; do
-    if systemctl cat "$unit.service" >/dev/null 2>&1; then
+    systemctl cat "$unit.service" >/dev/null 2>&1 || continue
+    # An sshd whose socket is systemd's ends itself at SIGHUP: it cannot bind that address again (10.0p2 on Debian 13).
+    # A restart gives it the socket anew, and what it has forked stays.
+    if ! systemctl --quiet is-active "$unit.socket"; then
       systemctl try-reload-or-restart "$unit.service"
-      return
+    elif systemctl show --property=KillMode "$unit.service" | grep -qx KillMode=process; then
+      systemctl try-restart "$unit.service"
+    else
+      echo "a restart of $unit.service, which $unit.socket makes necessary, would end sessions (KillMode)"
+      return 1
     fi
+    return
   done
   service ssh reload || service sshd reload
 }

@@ -12,6 +12,7 @@ from tests.areas.shell import KILLED, Finished, Place, three_parts, wait_until
 
 TEXT = "# ours\nX11Forwarding yes\nPrintMotd no\n"
 EXPECTED = ("x11forwarding=yes", "printmotd=no")
+NO_SOCKET = '[ "$2" != is-active ]'  # everything is done as asked, and ssh.socket is off
 IN_FORCE = 'case "$1" in -T) printf "port 22\\nx11forwarding yes\\nprintmotd no\\n" ;; esac'
 
 
@@ -19,7 +20,7 @@ IN_FORCE = 'case "$1" in -T) printf "port 22\\nx11forwarding yes\\nprintmotd no\
 def sshd(place: Place) -> Iterator[Place]:
     """A host with an sshd that takes the options."""
     place.stand_in("sshd", IN_FORCE)
-    place.stand_in("systemctl", "")
+    place.stand_in("systemctl", NO_SOCKET)
     place.stand_in("service", "")
     # A wait for confirmation ends when the test says so, and says itself when all is done that follows it.
     place.stand_in("sleep", 'while [ ! -e "$here/after-$1" ]; do /bin/sleep 0.01; done')
@@ -192,7 +193,7 @@ def test_what_sshd_does_not_take_is_taken_back_at_once(sshd: Place, answers: str
 
 def test_timer_runs_before_sshd_reads_the_file(sshd: Place) -> None:
     killing = 'read -r _ _ _ script _ </proc/$PPID/stat; kill -KILL "$script" "$PPID"'
-    sshd.stand_in("systemctl", f"case $1 in cat) ;; *) {killing} ;; esac")
+    sshd.stand_in("systemctl", f"case $* in cat*) ;; *is-active*) exit 3 ;; *) {killing} ;; esac")
     assert write(sshd).status == KILLED
     sshd.stand_in("systemctl", "")
     end_patience(sshd)
@@ -292,6 +293,28 @@ def test_drop_in_is_taken_away_when_nothing_is_wished(sshd: Place) -> None:
     assert content(sshd) == TEXT
 
 
+@pytest.mark.parametrize(
+    ("kill_mode", "status", "last"),
+    [("process", 0, "try-restart ssh.service"), ("control-group", 1, "show --property=KillMode ssh.service")],
+)
+def test_sshd_whose_socket_is_systemds_is_restarted_where_sessions_outlive_that(
+    sshd: Place, kill_mode: str, status: int, last: str
+) -> None:
+    sshd.stand_in("systemctl", f'[ "$1" != show ] || echo KillMode={kill_mode}')
+    done = write(sshd)
+    assert (done.status, sshd.calls("systemctl")[-1]) == (status, last)
+    assert not status or three_parts(done.output)
+    assert content(sshd) == (None if status else TEXT)
+
+
+@pytest.mark.parametrize("name", ["ssh", "sshd"])
+def test_service_is_reloaded_without_systemd_under_either_name(sshd: Place, name: str) -> None:
+    sshd.stand_in("systemctl", "exit 1")
+    sshd.stand_in("service", f"[ $1 = {name} ]")
+    assert write(sshd) == Finished(0, "")
+    assert sshd.calls("service")[-1] == f"{name} reload"
+
+
 def test_missing_folder_of_drop_ins_is_an_error(sshd: Place) -> None:
     done = sshd.run("sshd_x11", arguments=(str(sshd.root / "none/00.conf"), "", "60", "t", *EXPECTED), payload=TEXT)
     assert done.status == 1
@@ -330,7 +353,7 @@ def crash(place: Place, step: int) -> bool:
     place.kill_at(step)
     is_killed = write(place).status == KILLED
     place.kill_no_more()
-    place.stand_in("systemctl", "")
+    place.stand_in("systemctl", NO_SOCKET)
     return is_killed
 
 

@@ -9,7 +9,7 @@ from deploys.planning.check import Finding, Verdict, check
 from deploys.planning.plan import make_plan
 from deploys.planning.records import Area
 from deploys.planning.settings import Settings
-from deploys.planning.sshd import plan_sshd
+from deploys.planning.sshd import plan_sshd, sshd_faults
 from facts.model import Host
 from facts.sshd import MatchBlock, Sshd
 from tests.planning.hosts import BARE, X11_OPTIONS
@@ -111,10 +111,19 @@ def test_our_lines_are_renewed_when_the_settings_change() -> None:
     assert "renews" in plan.notes[0].choice
 
 
+def test_address_family_that_goes_with_our_lines_is_warned_of() -> None:
+    inet = (*X11_OPTIONS, ("addressfamily", "inet"))
+    plan = plan_sshd(Settings(), on(replace(SSHD, effective=inet, ours=inet, ipv6_loopback=False)))
+    assert plan.change
+    assert "sshd_address_family" in plan.cautions[0].because
+
+
 def test_our_lines_go_when_nothing_is_wished_any_more() -> None:
     plan = plan_sshd(Settings(sshd_x11=False), on(replace(SSHD, ours=X11_OPTIONS, xauth=None)))
     assert plan.change
     assert (plan.change.text, plan.expected, plan.tools) == ("", (), ())
+    assert sshd_faults(plan, on(SSHD)) == ()
+    assert sshd_faults(plan, on(replace(SSHD, ours=X11_OPTIONS))) == ("our lines are still there",)
 
 
 def test_unreadable_settings_are_refused_with_sshds_words() -> None:
@@ -168,7 +177,9 @@ def test_match_block_of_other_logins_is_a_note_of_the_plan_alone() -> None:
 
 def test_value_for_everybody_that_is_put_right_is_no_matter_of_a_match_block() -> None:
     no = changed("x11forwarding", "no")
-    assert plan_sshd(Settings(), on(replace(SSHD, effective=no, login=no))).cautions == ()
+    plan = plan_sshd(Settings(), on(replace(SSHD, effective=no, login=no, matches=MATCHED)))
+    assert plan.cautions == ()
+    assert any("User ann" in note.choice for note in plan.notes), "it may be in force for us afterwards"
 
 
 def findings(host: Host) -> list[Finding]:
