@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is made here, in .venv (see bootstrap.sh).
 PYTHON := .venv/bin/python
 
-.PHONY: demo test check bench clean .venv
+.PHONY: demo test test-vm check bench clean .venv
 
 # Three simulated hosts, provisioned over SSH and proved; run it again and nothing changes.
 demo: .venv
@@ -16,6 +16,15 @@ test: check
 	@$(PYTHON) -m tests.sandbox up
 	$(PYTHON) -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
+# What wants a kernel of its own: cameras, sound, cgroup v2, reboots. A virtual machine, by QEMU without KVM: minutes.
+test-vm: .venv
+	@sh bootstrap.sh program qemu-system-x86_64 qemu-system-x86
+	@sh bootstrap.sh program mkfs.ext4 e2fsprogs
+	@sh bootstrap.sh program ssh openssh-client
+	@sh bootstrap.sh program mmdebstrap
+	@sh bootstrap.sh program chromium
+	$(PYTHON) -m pytest tests/vm --durations 0 --durations-min 1
+
 # Seconds, no privileges, no network: lint, types and the pure tests.
 check: .venv
 	$(PYTHON) -m ruff check .
@@ -29,7 +38,7 @@ bench: .venv
 
 # The simulated hosts and all that was made here.
 clean:
-	@python=$$(sh bootstrap.sh python) && $$python -m tests.sandbox down
+	@python=$$(sh bootstrap.sh python) && $$python -m tests.vm down && $$python -m tests.sandbox down
 	rm -rf .venv .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

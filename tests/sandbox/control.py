@@ -73,7 +73,7 @@ def down(*, say: Say) -> None:
         if engine.stop_dockerd(FOLDER):
             say("stopped the dockerd that the sandbox had started")
         remove_keyrings()
-        _unmount_below(FOLDER)
+        unmount_below(FOLDER)
         shutil.rmtree(FOLDER)
     say(f"removed {FOLDER.name}/")
 
@@ -92,14 +92,14 @@ def inputs_digest() -> str:
 def _use_own_temporary_folder() -> None:
     """Keep what this process and its tools put aside in .sandbox/, where ``down`` finds it after a kill."""
     folder = FOLDER / "tmp"
-    _unmount_below(folder)
+    unmount_below(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
-def _unmount_below(folder: Path) -> None:
+def unmount_below(folder: Path) -> None:
     """Undo the mounts that a killed mmdebstrap has left in its work folder."""
     points = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):

@@ -1,0 +1,132 @@
+"""The running virtual machine: started, reached over SSH, rebooted, stopped. There is one at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import LIMIT, Command
+from tests.sandbox.engine import run, wait_until
+from tests.sandbox.errors import SandboxError
+from tests.sandbox.state import SSH_KEY
+from tests.vm.debian import VM
+from tests.vm.image import DISK, HOST_KEYS, ensure_disk
+
+PID_FILE = VM / "qemu.pid"
+CONSOLE = VM / "console.log"
+KNOWN_HOSTS = VM / "known_hosts"
+ADDRESS = "127.0.0.1"
+BOOTS_WITHIN = 600  # seconds; about 40 on two idle cores
+# No KVM: machines that are virtual themselves often have a /dev/kvm that does not work.
+MACHINE = ("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048", "-display", "none")
+DEVICES = ("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The virtual machine, looked at from inside, as root over SSH."""
+
+    port: int  # of this machine; the guest's sshd is behind it
+    name: str = "guest"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """pyinfra's data for it."""
+        return {
+            "ssh_hostname": ADDRESS,
+            "ssh_port": self.port,
+            "ssh_user": "root",
+            "ssh_key": str(SSH_KEY),
+            "ssh_known_hosts_file": str(KNOWN_HOSTS),
+        }
+
+    def ssh(self, *words: str) -> Command:
+        """The OpenSSH command that runs ``words`` inside, or nothing. Options may precede."""
+        options = ("BatchMode=yes", f"UserKnownHostsFile={KNOWN_HOSTS}", "ConnectTimeout=60", "LogLevel=ERROR")
+        login = ["ssh", "-i", str(SSH_KEY), "-p", str(self.port), *(f"-o{option}" for option in options)]
+        return [*login, f"root@{ADDRESS}", *words]
+
+    def try_sh(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run ``script`` inside, whatever comes of it."""
+        return subprocess.run(self.ssh(script), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+
+    def sh(self, script: str) -> str:
+        """Stdout of ``script`` inside, stripped. Fails the test where the script fails."""
+        done = self.try_sh(script)
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def does(self, script: str) -> bool:
+        """Whether ``script`` exits 0 inside."""
+        return self.try_sh(script).returncode == 0
+
+    def send(self, source: Path, target: str) -> None:
+        """Copy a file of this machine into the guest."""
+        with source.open("rb") as content:
+            subprocess.run(self.ssh(f"cat >'{target}'"), stdin=content, check=True, timeout=LIMIT)
+
+    def wait_for(self, script: str, what: str) -> None:
+        """Ask until ``script`` exits 0 inside."""
+        wait_until(lambda: self.does(script), what=what, seconds=LIMIT, look_at=str(CONSOLE))
+
+    @property
+    def boot(self) -> str:
+        """The kernel's name of this boot; empty while nobody answers."""
+        return self.try_sh("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def wait_until_booted(self, *, after: str = "") -> None:
+        """Wait until systemd is through with a boot that is not ``after``."""
+        wait_until(lambda: self.boot not in ("", after), what="the boot", seconds=BOOTS_WITHIN, look_at=str(CONSOLE))
+        state = self.try_sh("systemctl is-system-running --wait").stdout.strip()
+        if state != "running":
+            failed = self.sh("systemctl --failed --no-legend --plain")
+            raise SandboxError("the guest has not booted well", seen=f"{state}: {failed}", remedy=f"look at {CONSOLE}")
+
+    def reboot(self) -> None:
+        """Reboot it, and wait until it is back."""
+        before = self.boot
+        self.try_sh("systemctl reboot")
+        self.wait_until_booted(after=before)
+
+
+def start() -> Guest:
+    """Boot a fresh guest, in place of one that a killed run has left. Its disk forgets everything when it stops."""
+    ensure_disk()
+    stop()
+    with socket.create_server((ADDRESS, 0)) as free:
+        guest = Guest(free.getsockname()[1])
+    keys = HOST_KEYS.read_text().splitlines()
+    KNOWN_HOSTS.write_text("".join(f"[{ADDRESS}]:{guest.port} {key}\n" for key in keys))
+    os.environ["TMPDIR"] = str(VM)  # where QEMU puts what the guest writes
+    run(
+        "qemu-system-x86_64", *MACHINE, "-drive", f"file={DISK},format=raw,if=virtio,cache=unsafe", "-snapshot",
+        "-netdev", f"user,id=net,hostfwd=tcp:{ADDRESS}:{guest.port}-:22", *DEVICES,
+        "-serial", f"file:{CONSOLE}", "-monitor", "none", "-pidfile", str(PID_FILE), "-daemonize",
+    )  # fmt: skip
+    guest.wait_until_booted()
+    return guest
+
+
+def stop() -> bool:
+    """Stop the guest, whichever run has started it; say whether there was one."""
+    pid = _pid()
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not _pid(), what="QEMU's end", seconds=60, look_at=str(CONSOLE))
+    PID_FILE.unlink(missing_ok=True)
+    return bool(pid)
+
+
+def _pid() -> int:
+    """Process id of the QEMU that runs on our disk; 0 where none does."""
+    try:
+        pid = int(PID_FILE.read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except (FileNotFoundError, ValueError):
+        return 0
+    return pid if any(str(DISK) in word for word in words) else 0
