@@ -24,7 +24,7 @@ from facts.model import Host
 SERVICE = "modelbox"
 PROJECT = "/root/modelbox"  # the owner's folder, inside
 SSH, EDITOR, HTTP = 2222, 1104, 8080  # ports inside
-MIB = 1024**2
+GIB = 1024**3
 
 # What root needs to look after its own container; an SSH server needs two more.
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
@@ -163,8 +163,7 @@ def _project(
     if remade:
         service["image"] = remade[0]
         files = (*files, ("Dockerfile", remade[1]))
-    # The folder is another one after a change of any of its files, and Compose makes a container anew only when its
-    # definition changes.
+    # Compose makes a container anew when its definition changes, and a file that is mounted is no part of that.
     texts = "\0".join(text for _, text in files)
     service["labels"] = {"gpu-hosts.files": hashlib.sha256(texts.encode()).hexdigest()[:12]}
     volumes: dict[str, object] = {"home": {}, **({"ssh": {}} if keys else {})}
@@ -188,15 +187,21 @@ def _project(
 
 
 def _files(wish: Modelbox, boot: Boot, keys: str | None) -> tuple[tuple[str, str], ...]:
-    """What is mounted below /opt/gpu-hosts, and the filter of system calls that Compose reads."""
-    names = (
-        "start.sh",
-        *(["sshd_config"] if keys else []),
-        *(["seccomp.json"] if wish.gdb else []),
-        *(unit for unit, _ in boot.units),
-    )
+    """Those of the project, but compose.yaml."""
+    names = (*(name for name, _ in _mounted(wish, boot) if name != "authorized_keys"), *_filters(wish))
     texts = tuple((name, read_file("modelbox", name)) for name in names)
     return (*texts, ("authorized_keys", keys)) if keys else texts
+
+
+def _mounted(wish: Modelbox, boot: Boot) -> tuple[tuple[str, str], ...]:
+    """Files that are mounted, and where. Not their folder: what is mounted stays there when that is another's."""
+    names = (*(["start.sh"] if not wish.systemd or boot.units else []),)
+    names = (*names, *(["sshd_config", "authorized_keys"] if wish.ssh == "key" else []))
+    return (*((name, f"{INSIDE}/{name}") for name in names), *boot.units)
+
+
+def _filters(wish: Modelbox) -> tuple[str, ...]:
+    return ("seccomp.json",) if wish.gdb else ()
 
 
 def _service(
@@ -207,12 +212,11 @@ def _service(
     accelerator: Accelerator,
     boot: Boot,
 ) -> dict[str, object]:
-    # Of the host's memory and processors a build gets all but a quarter, and all.
-    memory = f"{host.memory * 3 // 4 // MIB}m" if host.memory else "8g"
+    # A build may need much. Kernels differ in the last megabytes that they count; that is to change nothing.
+    memory = f"{max(host.memory * 3 // 4 // GIB, 1)}g" if host.memory else "8g"
     folder = f"/etc/gpu-hosts/containers/{name}"
     parts = [*(["ssh"] if wish.ssh == "key" else []), *(["editor"] if wish.editor else [])]
     capabilities = () if wish.systemd else (*CAPABILITIES, *(SSH_CAPABILITIES if wish.ssh == "key" else ()))
-    seccomp = [f"seccomp:{folder}/seccomp.json"] if wish.gdb else []
     return {
         **base_service(name, wish, memory=memory, cpus=float(host.cpus or 1)),
         **image,
@@ -223,15 +227,14 @@ def _service(
         **accelerator.keys,
         "environment": {"GPU_HOSTS_START": " ".join(parts), **accelerator.environment},
         "cap_add": [*capabilities, *(["SYS_PTRACE"] if wish.gdb else [])],
-        "security_opt": [*boot.security, *seccomp],
+        "security_opt": [*boot.security, *(f"seccomp:{folder}/{file}" for file in _filters(wish))],
         "ports": _ports(wish),
         "volumes": [
-            f"{folder}:{INSIDE}:ro",
+            *(f"{folder}/{file}:{path}:ro" for file, path in _mounted(wish, boot)),
             # The short form: Docker makes the folder where it is not there, as root's.
             f"{wish.project}:{PROJECT}",
             "home:/root",
             *(["ssh:/var/lib/gpu-hosts/ssh"] if wish.ssh == "key" else []),
-            *(f"{folder}/{file}:{path}:ro" for file, path in boot.units),
             *boot.volumes,
             *accelerator.volumes,
         ],

@@ -18,7 +18,7 @@ from deploys.planning.versions import numbers
 from facts.model import Host
 
 INIT = ["/sbin/init", "--log-target=journal"]
-INSIDE = "/opt/gpu-hosts"  # where the project's folder of the host is
+INSIDE = "/opt/gpu-hosts"  # where our files are
 # Files of ours, and where they are inside.
 UNITS = (
     ("gpu-hosts.service", "/etc/systemd/system/gpu-hosts.service"),

@@ -180,6 +180,8 @@ def test_ssh_is_for_keys_alone() -> None:
     found = project(KEYED)
     files = dict(found.files)
     assert files["authorized_keys"] == KEY
+    mounted = "/etc/gpu-hosts/containers/box/authorized_keys:/opt/gpu-hosts/authorized_keys:ro"
+    assert f'      - "{mounted}"\n' in files["compose.yaml"]
     assert found.answers == (Answer("127.0.0.1", 50022, "SSH-2.0"),)
     for line in ("PasswordAuthentication no", "AuthenticationMethods publickey", "PermitRootLogin prohibit-password"):
         assert f"\n{line}\n" in files["sshd_config"]
@@ -192,7 +194,7 @@ def test_ssh_is_for_keys_alone() -> None:
 
 
 def test_another_key_makes_the_container_anew() -> None:
-    """Compose looks at its definition alone, and the folder that the container has mounted is gone."""
+    """Compose looks at its definition alone."""
     others = LocalFiles(texts=(("keys.pub", KEY.replace("lab@", "new@")),))
     wish = Modelbox.model_validate({"kind": "modelbox", **KEYED})
     changed = plan_modelbox("box", wish, HOST, CATALOGUE, others, driver=DriverPlan(), gpu=BY_RUNTIME)
@@ -225,7 +227,7 @@ def test_gdb_without_privileges() -> None:
 
 def test_limits() -> None:
     text = compose()
-    assert '    cpus: 8.0\n    mem_limit: "12288m"\n    memswap_limit: "12288m"\n' in text
+    assert '    cpus: 8.0\n    mem_limit: "12g"\n    memswap_limit: "12g"\n' in text
     assert '    mem_limit: "2g"\n' in compose({"memory": "2g"})
     assert "    restart: unless-stopped\n" in text
     assert '        max-size: "10m"\n' in text

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # What runs in a ModelBox container of ours, under Docker's init or as a service of systemd. GPU_HOSTS_START has those of
-# "ssh" and "editor" that are wished for. /opt/gpu-hosts is the project's folder on the host, mounted read-only.
+# "ssh" and "editor" that are wished for. What is in /opt/gpu-hosts are the project's files on the host, mounted read-only.
 set -u
 export HOME=/root
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
