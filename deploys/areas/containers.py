@@ -69,7 +69,7 @@ def _describe(project: Project) -> Generator[tuple[str, ...], None, None]:
     for service, wanted in project.services:
         yield "service", service, wanted
     for answer in project.answers:
-        yield "answer", answer.address, str(answer.port), answer.says or "-"
+        yield "answer", answer.address, str(answer.port), answer.path, answer.says or "-"
     for service, script, text in project.proofs:
         yield "proof", service, _encode(script), _encode(text)
 

@@ -11,11 +11,12 @@ from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose import Compose, plan_compose
 from deploys.planning.compose_files import OWNERS, plan_compose_file
 from deploys.planning.compose_ports import Published, note_reachable, read_published, refuse_taken, refuse_twice
-from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo
+from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo, Modelbox
 from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
 from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.image_plan import LocalFiles
+from deploys.planning.modelbox import plan_modelbox
 from deploys.planning.records import (
     Area,
     ContainersPlan,
@@ -112,8 +113,8 @@ def _plan_kind(
             return plan_hello_video(name, wish, host, catalogue)
         case ComposeFile():
             return plan_compose_file(name, wish, files, gpu=gpu)
-        case _:
-            return Refusal(Area.CONTAINERS, "this kind cannot be had yet", wish.kind, "take the wish away")
+        case Modelbox():
+            return plan_modelbox(name, wish, host, catalogue, files, driver=others.driver, gpu=gpu)
 
 
 def _refuse_limits(wish: ContainerWish, host: Host) -> Refusal | None:

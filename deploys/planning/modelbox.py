@@ -171,7 +171,7 @@ def _project(
     answers = (
         *([Answer(wish.address, wish.ssh_port, "SSH-2.0")] if keys else []),
         # It answers 403 to those whom its access list does not let in (modelbox, src/modelbox/server/http_helper.cc).
-        *([Answer(wish.address, wish.editor_port, "HTTP/1.1 200")] if wish.editor else []),
+        *([Answer(wish.address, wish.editor_port, "HTTP/1.1 200", "/editor/")] if wish.editor else []),
     )
     return Project(
         name,
@@ -266,7 +266,7 @@ def _notes(name: str, wish: Modelbox, host: Host) -> tuple[Note, ...]:
         port = wish.editor_port
         forward = f"ssh -L {port}:{_bracketed(wish.address)}:{port} {host.name}"
         because = "it asks for no password, and lets in what comes through this host alone"
-        notes.append(Note(f"the editor is at http://127.0.0.1:{port}/ after `{forward}`", because))
+        notes.append(Note(f"the editor is at http://127.0.0.1:{port}/editor/ after `{forward}`", because))
     if wish.gdb:
         because = "gdb is true: SYS_PTRACE, and Docker's own filter of system calls without its rule on personality"
         notes.append(Note("processes in it can look into one another", because))

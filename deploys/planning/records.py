@@ -319,6 +319,7 @@ class Answer:
     address: str  # as published: 127.0.0.1, 0.0.0.0
     port: int
     says: str  # "SSH-2.0", "HTTP/1."; "": an accepted connection is enough
+    path: str = "/"  # that is asked for over HTTP
 
 
 @dataclass(frozen=True)

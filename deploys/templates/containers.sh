@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Takes projects of ours down and brings others up. Arguments: names of those to take down. $RUN/input has the others, a
 # few lines each: project NAME SECONDS IMAGE, then any number of file PATH TEXT, service NAME STATE, answer ADDRESS PORT
-# WORDS and proof SERVICE SCRIPT TEXT. TEXT and SCRIPT are in base64; "-" is for nothing.
+# PATH WORDS and proof SERVICE SCRIPT TEXT. TEXT and SCRIPT are in base64; "-" is for nothing.
 # What became of each is told by "@@ NAME good", "@@ NAME removed", or "@@ NAME STAGE AFTER", then what was seen, two blanks
 # in.
 base=/etc/gpu-hosts/containers
@@ -89,21 +89,21 @@ comes_up() {
   done
 }
 
-# first_words ADDRESS PORT WORDS: the first line of what listens there, asked over HTTP where that is expected.
+# first_words ADDRESS PORT PATH WORDS: the first line of what listens there, asked for PATH where HTTP is expected.
 first_words() {
-  case $1 in 0.0.0.0) set -- 127.0.0.1 "$2" "$3" ;; ::) set -- ::1 "$2" "$3" ;; esac
+  case $1 in 0.0.0.0) set -- 127.0.0.1 "$2" "$3" "$4" ;; ::) set -- ::1 "$2" "$3" "$4" ;; esac
   # shellcheck disable=SC2016 # bash's own variables
   timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 1
-    case $3 in HTTP/*) printf "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n" >&3 ;; -) exit 0 ;; esac
+    case $4 in HTTP/*) printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 ;; -) exit 0 ;; esac
     IFS= read -r line <&3 && printf "%s\n" "$line"' first_words "$@" 2>"$RUN/refused" | tr -cd '[:print:]' | cut -c 1-200
 }
 
 # all_answer NAME: within $patience seconds. $RUN/words has what was seen of the first that does not.
 all_answer() {
-  while read -r address port words; do
+  while read -r address port path words; do
     while :; do
       # -: nothing is expected but that it is let in.
-      heard=$(first_words "$address" "$port" "$words")
+      heard=$(first_words "$address" "$port" "$path" "$words")
       case $words:$heard in
         -:*) [ -s "$RUN/refused" ] || break ;;
         *) case $heard in "$words"*) break ;; esac ;;

@@ -26,7 +26,7 @@ image=$(docker inspect -f '{{.Image}}' gpu-hosts-box)
 docker run --rm --network gpu-hosts-box_default --entrypoint python3 "$image" -c '
 import urllib.error, urllib.request
 try:
-    urllib.request.urlopen("http://modelbox:1104/", timeout=10)
+    urllib.request.urlopen("http://modelbox:1104/editor/", timeout=10)
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode())'
 """
@@ -111,7 +111,7 @@ def test_editor_through_the_host_and_from_nowhere_else(box: Box) -> None:
 
 def _page(port: int) -> str:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/editor/", timeout=10) as answer:
             return str(answer.read().decode())
     except (OSError, urllib.error.URLError):
         return ""

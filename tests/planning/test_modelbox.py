@@ -205,7 +205,7 @@ def test_another_key_makes_the_container_anew() -> None:
 def test_the_editor_must_let_the_host_in() -> None:
     """It answers 403 to others, and that is an answer over HTTP too."""
     found = project({"editor": True, "editor_port": 11104})
-    assert found.answers == (Answer("127.0.0.1", 11104, "HTTP/1.1 200"),)
+    assert found.answers == (Answer("127.0.0.1", 11104, "HTTP/1.1 200", "/editor/"),)
     assert "ssh -L 11104:127.0.0.1:11104 server" in said(found)
     assert "      GPU_HOSTS_START: editor\n" in dict(found.files)["compose.yaml"]
 
