@@ -227,7 +227,7 @@ def _service(
         **accelerator.keys,
         "environment": {"GPU_HOSTS_START": " ".join(parts), **accelerator.environment},
         "cap_add": [*capabilities, *(["SYS_PTRACE"] if wish.gdb else [])],
-        "security_opt": [*boot.security, *(f"seccomp:{folder}/{file}" for file in _filters(wish))],
+        "security_opt": [*boot.security, *(f"seccomp:{file}" for file in _filters(wish))],
         "ports": _ports(wish),
         "volumes": [
             *(f"{folder}/{file}:{path}:ro" for file, path in _mounted(wish, boot)),

@@ -23,8 +23,9 @@ compose() {
     set -- --file "$folder/owner.yaml" "$@"
   fi
   [ ! -e "$folder/compose.yaml" ] || set -- --file "$folder/compose.yaml" "$@"
+  # docker-compose, the one in Python, reads the file of a seccomp profile from where it is itself.
   # shellcheck disable=SC2086 # two words or one
-  timeout 1800 $tool --project-name "gpu-hosts-$project" --project-directory "$start_at" "$@"
+  (cd "$start_at" && timeout 1800 $tool --project-name "gpu-hosts-$project" --project-directory "$start_at" "$@")
 }
 
 # containers_of NAME [SERVICE]: their ids, without those of `docker compose run`.

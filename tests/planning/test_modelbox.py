@@ -220,7 +220,7 @@ def test_gdb_without_privileges() -> None:
     found = project({"gdb": True})
     text = dict(found.files)["compose.yaml"]
     assert "      - SETUID\n      - SYS_PTRACE\n    ports:\n" in text
-    assert '      - "seccomp:/etc/gpu-hosts/containers/box/seccomp.json"\n' in text
+    assert '      - "seccomp:seccomp.json"\n' in text
     assert '"personality"' not in dict(found.files)["seccomp.json"]
     assert "SYS_PTRACE" not in compose()
 
