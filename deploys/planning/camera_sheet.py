@@ -10,7 +10,7 @@ from enum import StrEnum
 from html import escape
 
 from deploys.planning.camera_picture import Picture
-from deploys.planning.cameras import Trouble, describe_formats
+from deploys.planning.cameras import Trouble, camera_name, describe_formats
 from facts.devices import Camera, SoundCard, UsbDevice
 
 
@@ -128,7 +128,7 @@ def _render_host(host: HostEntry) -> str:
 
 def _render_camera(host: str, entry: CameraEntry) -> str:
     camera, picture = entry.camera, entry.picture
-    name = camera.name or "camera without a name"
+    name = camera_name(camera)
     verdict = f"{entry.mark}: {entry.words}{f'; to do: {entry.remedy}' if entry.remedy else ''}"
     rows = (
         ("Stable name", camera.stable),

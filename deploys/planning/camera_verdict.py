@@ -7,12 +7,13 @@ from dataclasses import replace
 from deploys.planning.camera_capture import Capture, Shot, explain_failure
 from deploys.planning.camera_picture import WORDS, Look, make_picture
 from deploys.planning.camera_sheet import CameraEntry, HostEntry, Mark
-from deploys.planning.cameras import Trouble, cameras_of, why_no_camera
+from deploys.planning.cameras import Trouble, camera_name, cameras_of, why_no_camera
 from facts.devices import Camera
 from facts.model import Host
 
 # A frozen picture is a camera in trouble; a dark one may be a dark room.
 MARKS = {Look.FINE: Mark.GOOD, Look.FROZEN: Mark.BAD}
+RESTART = "plug it in anew, or restart what makes its picture; before a capture card's input, let something move"
 
 
 def enter_host(name: str, host: Host, cameras: tuple[CameraEntry, ...] = ()) -> HostEntry:
@@ -50,7 +51,7 @@ def _enter(camera: Camera, choice: Capture | Trouble, shot: Shot | None, otherwi
         picture = make_picture(replace(shot, code=shot.code or choice.code))
     except ValueError as error:
         return _failed(camera, Trouble(str(error), "run this again; plug the camera in anew"), shot.time)
-    remedy = "plug the camera in anew, or restart what makes its picture" if picture.look is Look.FROZEN else ""
+    remedy = RESTART if picture.look is Look.FROZEN else ""
     mark = MARKS.get(picture.look, Mark.WARNING)
     return CameraEntry(camera, mark, WORDS[picture.look], remedy, picture, shot.time)
 
@@ -64,4 +65,4 @@ def describe_entry(entry: CameraEntry) -> str:
     camera, picture = entry.camera, entry.picture
     size = f" ({picture.code}, {picture.width}x{picture.height})" if picture else ""
     remedy = f"\n  to do: {entry.remedy}" if entry.remedy else ""
-    return f"{camera.name or 'a camera'} at {camera.stable}{size} {entry.words}{remedy}"
+    return f"{camera_name(camera)} at {camera.stable}{size} {entry.words}{remedy}"

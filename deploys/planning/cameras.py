@@ -121,7 +121,13 @@ def _describe_camera(camera: Camera, host: Host) -> Note:
         str(trouble) if trouble else "",
     )
     told = ", ".join(part for part in parts if part)
-    return Note(f"{camera.name or 'a camera'} is at {camera.stable}", told or "it tells no more of itself")
+    return Note(f"{camera_name(camera)} is at {camera.stable}", told or "it tells no more of itself")
+
+
+def camera_name(camera: Camera) -> str:
+    """Its name for people. uvcvideo gives many twice, the second time cut off: "Integrated Camera: Integrated C"."""
+    first, _, second = (camera.name or "").partition(": ")
+    return (first if second and first.startswith(second) else camera.name) or "camera without a name"
 
 
 def describe_formats(camera: Camera) -> str:
@@ -164,8 +170,8 @@ def camera_trouble(camera: Camera, host: Host) -> Trouble | None:
 def _permission_trouble(camera: Camera) -> Trouble | None:
     if not camera.mode or not camera.group:
         return None
-    readable = int(camera.mode[-2]) & 6 == 6
-    if camera.group == "video" and readable:
+    is_groups, is_everybodys = (int(digit) & 6 == 6 for digit in camera.mode[-2:])
+    if is_everybodys or (is_groups and camera.group == "video"):
         return None
     return Trouble(
         f"members of video cannot open it: it belongs to {camera.group}, with mode {camera.mode}",

@@ -10,7 +10,9 @@ trap 'exit 1' HUP INT PIPE TERM
 
 # holder NODE: a process that has it open, named. In a container it may have another name: what counts is its number.
 holder() {
-  number=$(stat -L -c %t:%T "$1" 2>/dev/null) || return 1
+  # What is no device has the number 0:0, as all files below /dev/shm have.
+  [ -c "$1" ] || return 1
+  number=$(stat -L -c %t:%T "$1")
   link=$(find /proc/[0-9]*/fd -lname '/dev/*' -exec stat -L -c '%t:%T %n' {} + 2>/dev/null | grep -m 1 "^$number ") ||
     return 1
   pid=${link#*/proc/}

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning.cameras import camera_faults, camera_trouble, describe_formats, plan_cameras, why_no_camera
+from deploys.planning.cameras import (
+    camera_faults,
+    camera_name,
+    camera_trouble,
+    describe_formats,
+    plan_cameras,
+    why_no_camera,
+)
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.records import CamerasPlan
 from deploys.planning.settings import Settings
@@ -178,6 +185,26 @@ def test_newer_wsl_has_the_driver() -> None:
     why = why_no_camera(with_usb(HUB, host=newer))
     assert why is not None
     assert "6.18" not in why.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        # As Linux 5.11 and 6.14 had them of real cameras.
+        ("USB2.0 PC CAMERA: USB2.0 PC CAM", "USB2.0 PC CAMERA"),
+        ("CREALITY CAM: CREALITY CAM", "CREALITY CAM"),
+        ("UVC Camera (534d:2109): USB Vid", "UVC Camera (534d:2109): USB Vid"),
+        ("HD Pro Webcam C920", "HD Pro Webcam C920"),
+        (None, "camera without a name"),
+    ],
+)
+def test_name_is_said_once(name: str | None, shown: str) -> None:
+    assert camera_name(replace(C920, name=name)) == shown
+
+
+@pytest.mark.parametrize("mode", ["666", "660"])
+def test_node_that_members_of_video_can_open(mode: str) -> None:
+    assert camera_trouble(replace(C920, mode=mode, group="video" if mode == "660" else "root"), BARE) is None
 
 
 @pytest.mark.parametrize(("group", "mode"), [("root", "660"), ("video", "600"), ("video", "640")])
