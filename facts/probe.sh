@@ -254,7 +254,8 @@ sshd_units() {
     [ -e run/systemd/system ] || return 0
     # A time zone's short name, such as CST, may mean several.
     limited env TZ=UTC systemctl show ssh.service sshd.service ssh.socket sshd.socket \
-        --property=Id,ActiveState,StateChangeTimestamp,Listen | each unit
+        --property=Id,ActiveState,StateChangeTimestamp,StateChangeTimestampMonotonic,Listen | each unit
+    tell uptime proc/uptime
 }
 
 # sshd_settings USER CONNECTION: the session's SSH_CONNECTION, "client port server port"

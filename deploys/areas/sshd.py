@@ -24,7 +24,7 @@ PATIENCE = 60  # seconds the host waits for the confirming login
 # Seconds before each further try of it. A reloaded sshd starts itself anew, and nothing listens for a moment; but from
 # OpenSSH 9.8 on, sshd counts 5 s for each login that fails and turns an address away whose count comes to 15 s
 # (sshd_config(5), PerSourcePenalties): so they are few and far between.
-PAUSES = (0.5, 2.0, 6.0, 8.0)
+PAUSES = (0.5, 2.0, 4.0, 6.0)
 
 
 @operation()

@@ -58,7 +58,7 @@ def read_sshd(answer: Answer) -> Sshd:
         block=any(line.ours and line.path == MAIN for line in lines),
         main=digest[0] if digest else None,
         complaint="; ".join(answer.all("sshd", "complaint")),
-        unapplied=changed_since(answer, last_read(units)),
+        unapplied=changed_since(answer, last_read(answer, units)),
         listens=tuple((line.rest.split(" ")[0], line.place) for line in everybodys if line.keyword == "listenaddress"),
         socket=listening_sockets(units),
         makes_socket=bool(answer.first("sshd", "generator")),
@@ -155,17 +155,32 @@ def read_units(answer: Answer) -> dict[str, dict[str, list[str]]]:
     return units
 
 
-def last_read(units: dict[str, dict[str, list[str]]]) -> int | None:
-    """When sshd started or was reloaded last, in seconds since the epoch; None where systemd does not run it."""
+def last_read(answer: Answer, units: dict[str, dict[str, list[str]]]) -> int | None:
+    """When sshd started or was reloaded last, in seconds since the epoch; None where systemd does not run it.
+
+    The later of two readings: that of the clock was early where a Jetson without a battery booted in 1970, and that by
+    the uptime is where a machine has slept.
+    """
     for name in ("ssh.service", "sshd.service"):
         unit = units.get(name, {})
-        found = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= UTC)", " ".join(unit.get("StateChangeTimestamp", [])))
-        if unit.get("ActiveState") == ["active"] and found:
-            try:
-                return int(datetime.fromisoformat(found[0]).replace(tzinfo=UTC).timestamp())
-            except ValueError:
-                continue
+        if unit.get("ActiveState") == ["active"]:
+            clock = read_clock(" ".join(unit.get("StateChangeTimestamp", [])))
+            since_boot = to_int(" ".join(unit.get("StateChangeTimestampMonotonic", [])))
+            uptime = to_int((answer.first("sshd", "uptime") or "").partition(".")[0])
+            now = answer.number("host", "time")
+            if clock is None or since_boot is None or uptime is None or now is None:
+                return clock
+            return max(clock, now - uptime + since_boot // 1_000_000)
     return None
+
+
+def read_clock(text: str) -> int | None:
+    """systemd's ``Sun 2026-11-22 08:36:20 UTC`` in seconds since the epoch."""
+    found = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= UTC)", text)
+    try:
+        return int(datetime.fromisoformat(found[0]).replace(tzinfo=UTC).timestamp()) if found else None
+    except ValueError:
+        return None
 
 
 def changed_since(answer: Answer, moment: int | None) -> tuple[str, ...]:

@@ -22,12 +22,12 @@ LONGEST_FIRST = (
     "test_daemon_versions.py",
     "test_enterprise_linux.py",
     "test_driver.py",
+    "test_sshd.py",
     "test_invocations.py",
     "test_verdicts.py",
     "test_vendors.py",
     "test_sudo_password.py",
     "test_packages.py",
-    "test_sshd.py",
 )
 
 

@@ -189,7 +189,7 @@ def test_program_on_the_host_draws_on_a_screen_of_ours(wsl: Machine, controller:
     with screen(tmp_path) as ours:
         refused = subprocess.run(wsl.ssh("-X", "xmountains"), env=ours.environment, capture_output=True, timeout=LIMIT)
         assert b"X11 forwarding request failed" in refused.stderr
-        run = apply(controller, wsl, SSHD_X11, INET)
+        run = wish(controller, wsl, SSHD_X11, INET)
         assert "X11 forwarding works: DISPLAY is localhost:10.0" in run.said_of(wsl.name), run.text
         assert len(ours.colours()) == 1
         with running(wsl.ssh("-X", "xmountains"), environment=ours.environment):
@@ -200,7 +200,8 @@ def test_our_lines_go_with_the_settings_where_systemd_listens_for_sshd(wsl: Mach
     """And the file is as somebody wrote it. An sshd with systemd's socket dies of a reload; sessions stay."""
     wsl.sh("systemctl disable --now ssh.service; systemctl enable --now ssh.socket")
     others = wsl.read(MAIN).partition("# END pyinfra-gpu-hosts\n")[2]
-    apply(controller, wsl, SSHD_X11, {"sshd_x11": False})
+    run = wish(controller, wsl, SSHD_X11, {"sshd_x11": False})
+    assert (run.status, run.verdicts) == (0, {wsl.name: "good"}), run.text
     assert wsl.read(MAIN) == others
     assert in_force(wsl) == "no"
     assert wsl.can_log_in()

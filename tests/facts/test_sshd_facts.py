@@ -73,6 +73,17 @@ def test_files_that_changed_after_sshd_read_them_are_named() -> None:
     assert sshd_of(*files).unapplied == (), "without systemd nobody knows"
 
 
+def test_clock_that_was_wrong_at_boot_makes_no_file_newer_than_sshds_reading() -> None:
+    """A Jetson without a battery for its clock: sshd starts in 1970, 20 s after the boot; then the time is set."""
+    units = (
+        *("unit=Id=ssh.service", "unit=ActiveState=active", "unit=StateChangeTimestamp=Thu 1970-01-01 00:00:30 UTC"),
+        *("unit=StateChangeTimestampMonotonic=20000000", "uptime=3620.51 9000.11"),
+    )
+    files = (f"changed={READ - 10} {MAIN}", f"changed={READ + 10} etc/ssh/sshd_config.d/1.conf")
+    lines = (f"sshd.{line}" for line in (*units, *files))
+    assert host_of(f"host.time={READ + 3600}", *lines).sshd.unapplied == ("/etc/ssh/sshd_config.d/1.conf",)
+
+
 @pytest.mark.parametrize(
     ("lines", "has"),
     [
