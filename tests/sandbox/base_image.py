@@ -18,6 +18,9 @@ PACKAGES = (
 )  # fmt: skip
 # Docker's packages of the simulated repository are made from these (docker-cli exists from trixie on).
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc", "docker-cli")
+# And the client's plugins from those of this suite, whose programs run on Debian 12 as well: they ask for no newer C
+# library.
+PLUGIN_PACKAGES, PLUGIN_SUITE = ("docker-compose", "docker-buildx"), "trixie"
 # Its engine is offered on Debian 13 besides Debian 13's own, as long as it asks for no newer C library than that has.
 NEWER_SUITE, TRIXIE_LIBC = "unstable", "2.41"
 OF_THIS_MACHINE = ("SourceParts", "Preferences", "PreferencesParts", "TrustedParts")
@@ -31,13 +34,14 @@ def base_image(suite: str) -> str:
 def build_base_image(suite: str, mirror: Mirror, folder: Path) -> bool:
     """Make the base image of ``suite`` and ``folder``/debs/``suite``; False where both already stand."""
     debs = folder / "debs" / suite
-    wish = hashlib.sha256("\n".join((*PACKAGES, *mirror.source_lines(suite))).encode()).hexdigest()
+    packages = (*ENGINE_PACKAGES, *(PLUGIN_PACKAGES if suite == PLUGIN_SUITE else ()))
+    wish = hashlib.sha256("\n".join((*PACKAGES, *packages, *mirror.source_lines(suite))).encode()).hexdigest()
     if label_of(base_image(suite), f"{LABEL}.sources") == wish and has_engine(debs):
         return False
     debs.mkdir(parents=True, exist_ok=True)
     archive = folder / f"base-{suite}.tar"
     settings = [f'--aptopt={name} "{value}"' for name, value in mirror.settings]
-    wanted = " ".join(ENGINE_PACKAGES)
+    wanted = " ".join(packages)
     run(
         "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", f"--include={','.join(PACKAGES)}",
         *settings, '--aptopt=Acquire::Languages "none"',

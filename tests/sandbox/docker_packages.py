@@ -1,4 +1,4 @@
-"""Docker's packages: Debian's own engine under Docker's names, so that what gets installed is a real dockerd."""
+"""Docker's packages: Debian's own engine and plugins under Docker's names, so that what gets installed is real."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sandbox.base_image import NEWER_SUITE
+from tests.sandbox.base_image import NEWER_SUITE, PLUGIN_PACKAGES
 from tests.sandbox.engine import run
-from tests.sandbox.repository import MAINTAINER, Package, build_package, pack
+from tests.sandbox.repository import MAINTAINER, pack
 
-PLUGIN = Path(__file__).parent / "files/packages/docker-plugin"
-BUILDX, COMPOSE = "0.29.1", "2.40.3"
+PLUGINS = "usr/libexec/docker/cli-plugins"
 # Debian 13's package tini has the static program as well, which unstable has in a package of its own.
 RENAMED = {"containerd": "containerd.io", "runc": "containerd.io", "docker-cli": "docker-ce-cli", "tini-static": "tini"}
 
@@ -62,20 +61,19 @@ def build_engine(suite: str, debs: Path, folder: Path) -> dict[Release, list[Pat
         }
 
 
-def build_plugins(release: Release, folder: Path) -> list[Path]:
-    """Build the plugins of the client below ``folder`` for ``release``."""
-    built = []
-    for plugin, version in (("buildx", BUILDX), ("compose", COMPOSE)):
-        program = PLUGIN.read_text().replace("@VERSION@", version).replace("@NAME@", plugin)
-        path = f"/usr/libexec/docker/cli-plugins/docker-{plugin}"
-        package = Package(
-            f"docker-{plugin}-plugin",
-            release.version(version),
-            f"Docker's {plugin} plugin",
-            programs={path: program.encode()},
-        )
-        built.append(build_package(package, folder / release.suite))
-    return built
+def build_plugins(debs: Path, folder: Path) -> dict[Release, list[Path]]:
+    """Build the client's plugins out of Debian's packages in ``debs``, below ``folder``, for all releases."""
+    with tempfile.TemporaryDirectory(prefix="gpu-sandbox-plugins-") as name:
+        parts = [_unpack_plugin(package, debs, Path(name)) for package in PLUGIN_PACKAGES]
+        return {release: [_pack(part, release, folder / release.suite) for part in parts] for release in RELEASES}
+
+
+def _unpack_plugin(package: str, debs: Path, work: Path) -> Part:
+    """docker-compose-plugin out of docker-compose. They cannot be there both: it is the same file."""
+    tree = work / package
+    source = unpack(debs, package, tree)
+    relations = {"Depends": source["Depends"], **dict.fromkeys(("Conflicts", "Replaces"), package)}
+    return Part(f"{package}-plugin", tree, engine_version(source["Version"]), "", relations)
 
 
 def _unpack_engine(debs: Path, work: Path) -> tuple[Part, Part]:
@@ -126,7 +124,8 @@ def _pack(part: Part, release: Release, folder: Path) -> Path:
     """Pack ``part`` under its new name. ``all``: the Jetson asks for arm64 and has an amd64 userland."""
     version = release.version(part.upstream, epoch=part.epoch)
     (part.tree / "DEBIAN/md5sums").unlink(missing_ok=True)
-    shutil.rmtree(part.tree / "usr/share/man", ignore_errors=True)  # some have moved from one package to the other
+    for name in ("man", "doc"):  # some have moved from one package to the other
+        shutil.rmtree(part.tree / "usr/share" / name, ignore_errors=True)
     fields = {"Package": part.name, "Version": version, "Architecture": "all", "Maintainer": MAINTAINER}
     text = "".join(f"{field}: {value}\n" for field, value in {**fields, **part.relations}.items())
     summary = "Debian's own engine under Docker's package name\n Stand-in of the GPU sandbox.\n"

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from tests.sandbox.base_image import NEWER_SUITE, base_image, has_engine
+from tests.sandbox.base_image import NEWER_SUITE, PLUGIN_SUITE, base_image, has_engine
 from tests.sandbox.engine import LABEL, commit_image, label_of
 from tests.sandbox.gpu_stub import build_stubs
 from tests.sandbox.host_images import Kind, build_host_image, image_of
@@ -78,7 +78,13 @@ def _containers(release: Release, keyring: Keyring) -> list[RpmFolder]:
     toolkit = f"vendors/www/{TOOLKIT_FOLDER}/stable/rpm/x86_64"
     versions = tuple(package for version in TOOLKIT_VERSIONS for package in toolkit_rpms(version))
     return [
-        RpmFolder(docker, release.tag, tuple(docker_rpms(debs)), docker_key, signed=("packages",)),
+        RpmFolder(
+            docker,
+            release.tag,
+            tuple(docker_rpms(debs, FOLDER / "debs" / PLUGIN_SUITE)),
+            docker_key,
+            signed=("packages",),
+        ),
         RpmFolder(toolkit, release.tag, versions, toolkit_key, signed=("index",)),
     ]
 

@@ -10,7 +10,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.sandbox.docker_packages import BUILDX, COMPOSE, PLUGIN, engine_version, unpack
+from tests.sandbox.base_image import PLUGIN_PACKAGES
+from tests.sandbox.docker_packages import PLUGINS, engine_version, unpack
 from tests.sandbox.rpm_repository import Rpm
 from tests.sandbox.standins import template
 from tests.sandbox.toolkit_standins import REFRESH_UNITS, has_units, toolkit_packages
@@ -22,8 +23,11 @@ ADD_GROUP = b"getent group docker >/dev/null || groupadd --system docker\n"
 PRESET = "/usr/lib/systemd/system-preset/90-nvidia-container-toolkit.preset"
 
 
-def docker_rpms(debs: Path) -> list[Rpm]:
-    """Docker's five packages, the engine out of Debian's packages in ``debs``. Like Docker's, they start nothing."""
+def docker_rpms(debs: Path, plugins: Path) -> list[Rpm]:
+    """Docker's five packages, out of Debian's: the engine in ``debs``, the client's plugins in ``plugins``.
+
+    Like Docker's, they start nothing.
+    """
     with tempfile.TemporaryDirectory(prefix="gpu-sandbox-docker-") as name:
         engine, client, containerd = (Path(name) / part for part in ("engine", "client", "containerd"))
         version = engine_version(unpack(debs, "docker.io", engine)["Version"])
@@ -57,7 +61,7 @@ def docker_rpms(debs: Path) -> list[Rpm]:
         ]
         trees = (engine, client, containerd)
         filled = [_with_content(package, tree) for package, tree in zip(packages, trees, strict=True)]
-    return [*filled, _plugin("buildx", BUILDX), _plugin("compose", COMPOSE)]
+    return [*filled, *(_plugin(package, plugins) for package in PLUGIN_PACKAGES)]
 
 
 def _service_scripts(unit: str, *, post: bytes = b"") -> dict[str, bytes]:
@@ -83,10 +87,13 @@ def _with_content(package: Rpm, tree: Path) -> Rpm:
     return replace(package, files=files, programs=programs, links=links)
 
 
-def _plugin(name: str, version: str) -> Rpm:
-    program = template(PLUGIN, {"VERSION": version, "NAME": name})
-    path = f"/usr/libexec/docker/cli-plugins/docker-{name}"
-    return Rpm(f"docker-{name}-plugin", version, f"Docker's {name} plugin", programs={path: program})
+def _plugin(package: str, debs: Path) -> Rpm:
+    """docker-compose-plugin out of docker-compose."""
+    with tempfile.TemporaryDirectory(prefix="gpu-sandbox-plugins-") as name:
+        version = engine_version(unpack(debs, package, Path(name) / package)["Version"])
+        path = f"{PLUGINS}/{package}"
+        program = (Path(name) / package / path).read_bytes()
+    return Rpm(f"{package}-plugin", version, "Debian's own under Docker's package name", programs={f"/{path}": program})
 
 
 def toolkit_rpms(version: str) -> list[Rpm]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox.base_image import NEWER_SUITE, SUITES, base_image, has_engine
+from tests.sandbox.base_image import NEWER_SUITE, PLUGIN_SUITE, SUITES, base_image, has_engine
 from tests.sandbox.docker_packages import RELEASES, build_engine, build_plugins
 from tests.sandbox.engine import LABEL, PREFIX, commit_image, docker, does_exist, remove_container, wait_until
 from tests.sandbox.errors import SandboxError
@@ -70,10 +70,11 @@ def _build_docker(folder: Path, www: Path, keyring: Keyring) -> str:
         engines = list(
             workers.map(lambda suite: build_engine(suite, folder / "debs" / suite, folder / "packages"), suites)
         )
+    plugins = build_plugins(folder / "debs" / PLUGIN_SUITE, folder / "packages")
     for release in RELEASES:
         built = [path for engine in engines for path in engine.get(release, ())]
         root = www / "download.docker.com/linux" / release.distribution
-        packages = [*built, *build_plugins(release, folder / "packages")]
+        packages = [*built, *plugins[release]]
         write_suite(root, Suite(release.suite, "stable", ("amd64", "arm64"), "Docker"), packages, keyring, key)
         (root / "gpg").write_text(key.armoured)
     return key.fingerprint
