@@ -209,7 +209,8 @@ restore() {
   rm -rf "${base:?}/$1"
   mv "$former/$1" "$base/$1" || { echo broken && return; }
   place "$1"
-  if compose "$1" "$base/$1" up --detach --remove-orphans >>"$RUN/log" 2>&1; then echo former; else echo broken; fi
+  # shellcheck disable=SC2086
+  if compose "$1" "$base/$1" up --detach --remove-orphans $recreate >>"$RUN/log" 2>&1; then echo former; else echo broken; fi
 }
 
 # unknown_services NAME: those that are named to us, and that the owner's file does not have, which is in $RUN/alone.
@@ -256,8 +257,8 @@ build() {
 # start NAME: the stage at which it failed; nothing where it came up.
 start() {
   place "$1"
-  deadline=$(($(date +%s) + 1800))
-  compose "$1" "$base/$1" up --detach --remove-orphans >"$RUN/words" 2>&1 || {
+  # shellcheck disable=SC2086 # an option or nothing
+  compose "$1" "$base/$1" up --detach --remove-orphans $recreate >"$RUN/words" 2>&1 || {
     tail -n 20 "$RUN/words" >"$RUN/log"
     { cat "$RUN/log"; listeners; } >"$RUN/words.all"
     look "$1" >/dev/null
@@ -281,6 +282,11 @@ start() {
   fi
 }
 
+# parts_of FOLDER: what is there besides compose files: Docker Compose does not see when it changes.
+parts_of() {
+  [ ! -e "$1" ] || (cd "$1" && find . -type f ! -name '*.yaml' -exec sha256sum {} + | sort)
+}
+
 # wake NAME: `up` leaves containers alone that run and are of no use.
 wake() {
   look "$1" >/dev/null
@@ -294,8 +300,10 @@ bring_up() {
   patience=$2
   settle "$1"
   if ! check "$1" || ! build "$1" "$3"; then return; fi
+  recreate=
   if [ -e "$base/$1" ]; then
     wake "$1"
+    [ "$(parts_of "$base/$1")" = "$(parts_of "$staged/$1")" ] || recreate=--force-recreate
     mv "$base/$1" "$former/$1"
   fi
   mv "$staged/$1" "$base/$1"
