@@ -167,13 +167,9 @@ listeners() {
     done
 }
 
-# settle NAME: where a change was broken off, what was there before counts again, unless the new one had come up.
+# settle NAME: where a change was broken off, what was there before counts again.
 settle() {
   [ -e "$former/$1" ] || return 0
-  if [ -e "$base/$1" ] && [ "$(look "$1")" = good ]; then
-    rm -rf "${former:?}/$1"
-    return
-  fi
   rm -rf "${base:?}/$1"
   mv "$former/$1" "$base/$1"
 }
@@ -284,7 +280,7 @@ start() {
 
 # parts_of FOLDER: what is there besides compose files: Docker Compose does not see when it changes.
 parts_of() {
-  [ ! -e "$1" ] || (cd "$1" && find . -type f ! -name '*.yaml' -exec sha256sum {} + | sort)
+  [ ! -e "$1" ] || (cd "$1" && find . -type f ! -name compose.yaml ! -name owner.yaml -exec sha256sum {} + | sort)
 }
 
 # wake NAME: `up` leaves containers alone that run and are of no use.
@@ -312,7 +308,8 @@ bring_up() {
     tell "$1" "$stage" "$(restore "$1")"
     return
   fi
-  rm -rf "${former:?}/$1"
+  [ ! -e "$former/$1" ] || mv "$former/$1" "$former/$1.old"
+  rm -rf "${former:?}/$1.old"
   printf '@@ %s good\n' "$1"
 }
 
@@ -337,7 +334,7 @@ take_down() {
 
 # stage_files: $RUN/input as folders below $staged, and the other lines as files below $RUN/new.
 stage_files() {
-  rm -rf "$staged"
+  rm -rf "$staged" "$former"/*.old
   mkdir -p "$base" "$staged" "$former" "$RUN/new" && : >"$RUN/projects" || return 1
   while read -r kind first second third; do
     case $kind in
