@@ -45,13 +45,19 @@ def _is_any(address: str) -> bool:
 
 def read_published(text: str) -> tuple[Published, ...]:
     """The ports that a compose file publishes, as far as its lines have the short form, without variables in it."""
-    found = (SHORT.fullmatch(line.strip()) for line in text.splitlines())
+    found = (SHORT.fullmatch(item) for line in text.splitlines() for item in _items(line.strip()))
     return tuple(
         Published((one["address"] or EVERYWHERE).strip("[]"), port)
         for one in found
         if one
         for port in range(int(one["first"]), int(one["last"] or one["first"]) + 1)
     )
+
+
+def _items(line: str) -> list[str]:
+    """What a line has of a list: an item, or all of `ports: [...]`."""
+    flow = re.fullmatch(r"ports: *\[(.*)\](?: +#.*)?", line)
+    return [f"- {item.strip()}" for item in flow[1].split(",")] if flow else [line]
 
 
 def refuse_taken(wanted: Iterable[Published], host: Host, *, own: Iterable[Published]) -> Refusal | None:

@@ -70,6 +70,9 @@ def plan_containers(
     if isinstance(compose, Refusal):
         return ContainersPlan(refusal=compose)
     others = _Others(driver, docker, toolkit, daemon, compose.version)
+    if settings.gpu_proof_image:  # who has an image of theirs in which CUDA is initialised has no other there
+        proof = catalogue.proof.model_copy(update={"image": settings.gpu_proof_image})
+        catalogue = catalogue.model_copy(update={"proof": proof})
     answers = {
         name: _plan_one(name, wish, host, catalogue, files, others) for name, wish in settings.containers.items()
     }
