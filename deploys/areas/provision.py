@@ -60,7 +60,8 @@ def provision(areas: frozenset[Area] = ALL_AREAS, *, update: bool = False, pictu
     cdi = _emit_cdi(plan, session, after=packages + loaded)
     proof = _emit_proof(plan, session, after=packages + docker + loaded) if plan.proof.run else []
     cameras = _emit_cameras(plan, session, pictures=pictures)
-    containers = _emit_containers(plan, session, after=packages + docker + loaded + cdi)
+    # An image that did not come holds up the containers that need it alone: their own step says so.
+    containers = _emit_containers(plan, session, after=packages)
     _emit_verdict(plan, session, packages + sshd + docker + loaded + cdi + proof + cameras + containers)
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deploys.planning.advisories import describe, docker_advisories, engine_version, toolkit_advisories
+from deploys.planning.cameras import camera_faults
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import is_stale
+from deploys.planning.containers import container_faults
 from deploys.planning.daemon import is_heeded
 from deploys.planning.docker_choice import Wish
 from deploys.planning.driver import is_ours
@@ -61,6 +63,8 @@ def check(plan: Plan, host: Host, catalogue: Catalogue) -> tuple[Finding, ...]:
         Area.MIRRORS: _check_mirrors,
         Area.IMAGES: _check_images,
         Area.PROOF: _check_proof,
+        Area.CAMERAS: _check_cameras,
+        Area.CONTAINERS: _check_containers,
     }
     findings: list[Finding] = []
     for area, area_plan in plan.areas:
@@ -333,6 +337,21 @@ def _check_proof(plan: Plan, host: Host) -> tuple[Finding, ...]:
     if proof and proof.result != "ok":
         return _bad(Area.PROOF, f"CUDA did not initialise in a container: {proof.result}", explain(proof.result))
     return _unknown(Area.PROOF, stale or "no proof", "run deploys/verify.py")
+
+
+def _check_cameras(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    faults = camera_faults(plan.cameras, host)
+    return _bad(Area.CAMERAS, "; ".join(faults), "run deploys/cameras.py and read its output") if faults else ()
+
+
+def _check_containers(plan: Plan, host: Host) -> tuple[Finding, ...]:
+    """Those that were refused are bad each by itself, and the others are judged all the same."""
+    refused = tuple(_refused(one.refusal) for one in plan.containers.refused)
+    faults = container_faults(plan.containers, host)
+    if faults:
+        return (*refused, *_bad(Area.CONTAINERS, "; ".join(faults), "run deploys/containers.py and read its output"))
+    names = ", ".join(project.name for project in plan.containers.projects)
+    return (*refused, *(_good(Area.CONTAINERS, f"{names} as wished") if names else ()))
 
 
 def _judge_proof(proof: Proof, host: Host) -> tuple[Finding, ...]:

@@ -214,8 +214,9 @@ def needs_something(plan: Plan) -> bool:
     mirrors = plan.mirrors.files or plan.mirrors.remove
     steps = driver.unfinished or driver.runfile or driver.reload or driver.module_key or docker.users or docker.start
     images = plan.images.pull or plan.images.load or plan.images.prune
+    devices = plan.cameras.memberships or plan.containers.start or plan.containers.remove
     later = (plan.reboot.due and plan.reboot.allowed) or plan.proof.run
-    return bool(packages or files or mirrors or steps or images or later)
+    return bool(packages or files or mirrors or steps or images or devices or later)
 
 
 # id-version: codename, name and kernel as the release came with it, and the package manager.
