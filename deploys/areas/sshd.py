@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Generator
 
+from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.api.exceptions import ConnectError
@@ -49,8 +50,8 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token:
         seen = output.output
         if confirmed and sets_x11(plan):
             _say_whether_x11_works(host, connector, plan)
-    except ConnectError as error:
-        confirmed, seen = False, str(error)
+    except (ConnectError, SSHException, EOFError, OSError) as error:  # a login that succeeds, and then may open nothing
+        confirmed, seen = False, str(error) or repr(error)
     finally:
         close(connector)
     if not confirmed:

@@ -166,7 +166,9 @@ class Settings(BaseModel):
     docker_daemon_json: dict[str, Any] = Field(
         default={}, description="Any other keys of daemon.json, merged into what is there."
     )
-    sshd_x11: bool = Field(default=True, description="Set the five sshd options that X11 forwarding needs.")
+    sshd_x11: bool = Field(
+        default=True, description="Set the five sshd options that X11 forwarding needs. False takes our lines away."
+    )
     sshd_address_family: Literal["inet"] | None = Field(
         default=None,
         description="inet: sshd leaves IPv6 alone, without which X11 forwarding fails where lo has no ::1.",

@@ -123,8 +123,13 @@ def _list_cautions(host: Host, *, is_inet: bool) -> tuple[Note, ...]:
         if login.get(name) not in (None, wanted[name], everybodys.get(name))
     ]
     if login.get("disableforwarding") == "yes":
-        because = "DisableForwarding yes overrides X11Forwarding; whoever set it must take it away"
+        disables = [block.place for block in sshd.matches if ("disableforwarding", "yes") in block.options]
+        disables += [place for name, place in sshd.sources if name == "disableforwarding"]
+        because = f"DisableForwarding yes overrides X11Forwarding; it is in {', '.join(disables) or 'a file of sshd'}"
         cautions.append(Note(f"X11 is not forwarded for {host.user}", because))
+    if sshd.unapplied:
+        because = f"{', '.join(sshd.unapplied)}; `systemctl reload ssh` puts into force what `sshd -T` says"
+        cautions.append(Note("sshd has not read its files since somebody changed them", because))
     # channels.c, x11_create_display_inet: a family that exists and cannot be bound makes it give up the other one, too.
     if sshd.ipv6_loopback is False and not is_inet and "addressfamily" in everybodys:
         because = 'the kernel has IPv6, but lo has no ::1, and sshd gives up; sshd_address_family = "inet" mends it'

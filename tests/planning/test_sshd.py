@@ -149,7 +149,9 @@ def test_somebodys_change_that_sshd_has_not_read_is_not_put_into_force() -> None
     assert plan.change is None
     assert plan.refusal
     assert file in plan.refusal.seen
-    assert plan_sshd(Settings(), on(replace(SSHD, unapplied=(file,)))).refusal is None, "nothing is to be reloaded"
+    right = plan_sshd(Settings(), on(replace(SSHD, unapplied=(file,))))
+    assert right.refusal is None, "nothing is to be reloaded"
+    assert file in right.cautions[0].because
 
 
 MATCHED = (MatchBlock("/etc/ssh/sshd_config:31", "User ann", (("x11forwarding", "no"),)),)
@@ -195,7 +197,10 @@ def findings(host: Host) -> list[Finding]:
         (replace(SSHD, ipv6_loopback=True), None),
         (replace(SSHD, ipv6_loopback=None), None),
         (replace(SSHD, ipv6_loopback=False, effective=(*X11_OPTIONS, ("addressfamily", "inet"))), None),
-        (replace(SSHD, login=(*X11_OPTIONS, ("disableforwarding", "yes"))), "DisableForwarding"),
+        (
+            replace(SSHD, login=(*X11_OPTIONS, ("disableforwarding", "yes")), sources=(("disableforwarding", "f:3"),)),
+            "f:3",
+        ),
     ],
     ids=["no ::1", "::1", "no IPv6 in the kernel", "already inet", "forwarding disabled"],
 )
