@@ -15,8 +15,14 @@ begin='# BEGIN pyinfra-gpu-hosts' end='# END pyinfra-gpu-hosts'
 # Everything that takes a change back, as a script of its own: its argument is that change's token. Each step can be
 # repeated: the mark goes after the file is back, and the copy after the mark.
 write_take_back() {
-  was=$(digest "$file")
-  printf "dir='%s' file='%s' was=%s\n" "$dir" "$file" "$was"
+  # What runs now must run in the end: an sshd that ended when it read our lines is started again with the earlier ones.
+  try=try-
+  for unit in ssh sshd; do
+    if systemctl --quiet is-active "$unit.service" || service "$unit" status; then try=; fi
+  done >/dev/null 2>&1
+  printf "dir='%s' file='%s' was=%s ours=%s block='%s' try=%s\n" \
+    "$dir" "$file" "$(digest "$file")" "$(digest "$RUN/new")" "$read" "$try"
+  printf "begin='%s' end='%s'\n" "$begin" "$end"
   cat <<'END_OF_TAKE_BACK'
 [ "$(cat "$dir/pending" 2>/dev/null)" = "$1" ] || exit 0
 reload() {
@@ -25,16 +31,37 @@ reload() {
     # An sshd whose socket is systemd's ends itself at SIGHUP: it cannot bind that address again (10.0p2 on Debian 13).
     # A restart gives it the socket anew, and what it has forked stays.
     if ! systemctl --quiet is-active "$unit.socket"; then
-      systemctl try-reload-or-restart "$unit.service"
+      systemctl "${try}reload-or-restart" "$unit.service"
     elif systemctl show --property=KillMode "$unit.service" | grep -qx KillMode=process; then
-      systemctl try-restart "$unit.service"
+      systemctl "${try}restart" "$unit.service"
     else
       echo "a restart of $unit.service, which $unit.socket makes necessary, would end sessions (KillMode)"
       return 1
     fi
     return
   done
-  service ssh reload || service sshd reload
+  for unit in ssh sshd; do
+    service "$unit" status >/dev/null 2>&1 || continue
+    service "$unit" reload
+    return
+  done
+  verb=start
+  [ -z "$try" ] || verb=reload
+  service ssh "$verb" || service sshd "$verb"
+}
+# Whether somebody has edited the main file since: then their lines stay, and ours alone go.
+is_edited() {
+  [ -n "$block" ] && [ -s "$file" ] || return 1
+  now=$(sha256sum <"$file" | cut -d ' ' -f 1)
+  [ "$now" != "$was" ] && [ "$now" != "$ours" ]
+}
+without_ours() {
+  case $(grep -xF -e "$begin" -e "$end" "$file") in
+    '') cat "$file" ;;
+    "$begin
+$end") sed "/^$begin\$/,/^$end\$/d" "$file" ;;
+    *) return 1 ;;
+  esac
 }
 if [ "${2-}" = reload ]; then
   reload
@@ -42,8 +69,10 @@ if [ "${2-}" = reload ]; then
 fi
 if [ "$was" = absent ]; then
   rm -f "$file" || exit 1
+elif is_edited; then
+  cp -p "$file" "$file.new" && without_ours >"$file.new" && sync "$file.new" && mv -f "$file.new" "$file" || exit 1
 else
-  cp -p "$dir/before" "$file.new" && mv -f "$file.new" "$file" || exit 1
+  cp -p "$dir/before" "$file.new" && sync "$file.new" && mv -f "$file.new" "$file" || exit 1
 fi
 reload
 rm -f "$dir/pending"
@@ -54,7 +83,8 @@ END_OF_TAKE_BACK
 # settle TOKEN: takes that change back.
 settle() {
   sh "$dir/take_back" "$1" ||
-    fail "the change of sshd's files cannot be taken back" "the copy from before is $dir/before" "look at free space, then run this again"
+    fail "the change of sshd's files cannot be taken back" "the copy from before is $dir/before" \
+      "look at free space and at our marks in $file, then run this again"
 }
 
 first_wrong() {
@@ -84,9 +114,9 @@ put() {
   if [ -z "$read" ] && [ ! -s "$RUN/input" ]; then
     rm -f "$file"
   elif [ -e "$file" ]; then
-    cp -p "$file" "$file.new" && with_ours >"$file.new" && mv -f "$file.new" "$file"
+    cp -p "$file" "$file.new" && cat "$RUN/new" >"$file.new" && sync "$file.new" && mv -f "$file.new" "$file"
   else
-    with_ours >"$file.new" && chmod 0644 "$file.new" && mv -f "$file.new" "$file"
+    cp "$RUN/new" "$file.new" && chmod 0644 "$file.new" && sync "$file.new" && mv -f "$file.new" "$file"
   fi
 }
 
@@ -103,8 +133,10 @@ $end" ]; then
 fi
 rm -f "$dir/before"
 [ ! -e "$file" ] || cp -p "$file" "$dir/before" || unwritable
+with_ours >"$RUN/new" || unwritable
 { write_take_back >"$RUN/take_back" && cp "$RUN/take_back" "$dir/take_back"; } || unwritable
-printf '%s\n' "$token" >"$dir/pending" || unwritable
+[ ! -e "$dir/before" ] || sync "$dir/before" || unwritable
+{ printf '%s\n' "$token" >"$dir/pending" && sync "$dir/take_back" "$dir/pending"; } || unwritable
 put 2>"$RUN/error" || unwritable
 if ! "$sshd" -t 2>"$RUN/error"; then
   settle "$token"
@@ -116,10 +148,11 @@ if ! wrong=$(first_wrong "$@"); then
     "${wrong:-everything} is otherwise in sshd -T: another file of /etc/ssh comes first" \
     "grep -ri ${wrong:-x11} /etc/ssh on the host; or set sshd_x11 = False"
 fi
-# The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come.
+# The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come; where
+# the disk is full just then, it tries again.
 # flock opens the lock's file for reading: it does not get a new time long after a confirmed change.
 # shellcheck disable=SC2016
-setsid sh -c 'sleep "$3"; exec flock "$1/lock" sh "$1/take_back" "$2"' timer "$dir" "$token" "$patience" \
+setsid sh -c 'sleep "$3"; until flock "$1/lock" sh "$1/take_back" "$2"; do sleep "$3"; done' timer "$dir" "$token" "$patience" \
   >/dev/null 2>&1 </dev/null &
 if ! sh "$dir/take_back" "$token" reload >"$RUN/error" 2>&1; then
   settle "$token"

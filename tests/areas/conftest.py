@@ -8,6 +8,7 @@ import pytest
 
 from tests.areas.daemon_host import THEIRS, DaemonHost
 from tests.areas.shell import PLAIN_TOOLS, Place, start_daemon
+from tests.areas.sshd_host import IN_FORCE, NO_SOCKET, state
 from tests.facts.machines import link_tools
 
 
@@ -37,3 +38,18 @@ def host(place: Place, process: subprocess.Popen[bytes]) -> DaemonHost:
     """A host whose Docker runs with an administrator's file."""
     place.path("/run/systemd/system").mkdir(parents=True)
     return DaemonHost(place, process, THEIRS)
+
+
+@pytest.fixture
+def sshd(place: Place) -> Iterator[Place]:
+    """A host with an sshd that takes the options."""
+    place.stand_in("sshd", IN_FORCE)
+    place.stand_in("systemctl", NO_SOCKET)
+    place.stand_in("service", "")
+    # A wait for confirmation ends when the test says so, and says itself when all is done that follows it.
+    place.stand_in("sleep", 'while [ ! -e "$here/after-$1" ]; do /bin/sleep 0.01; done')
+    place.stand_in("setsid", 'for seconds; do :; done; "$@"; : >"$here/over-$seconds"')
+    state(place).mkdir()
+    yield place
+    for seconds in (60, 90):
+        (place.root / f"after-{seconds}").touch()

@@ -1,89 +1,25 @@
 """sshd's transaction in a real shell, with a stand-in sshd, and waits that end when the test says so."""
 
 import fcntl
-import hashlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.areas.shell import KILLED, Finished, Place, three_parts, wait_until
-
-TEXT = "# ours\nX11Forwarding yes\nPrintMotd no\n"
-EXPECTED = ("x11forwarding=yes", "printmotd=no")
-NO_SOCKET = '[ "$2" != is-active ]'  # everything is done as asked, and ssh.socket is off
-IN_FORCE = 'case "$1" in -T) printf "port 22\\nx11forwarding yes\\nprintmotd no\\n" ;; esac'
-
-
-@pytest.fixture
-def sshd(place: Place) -> Iterator[Place]:
-    """A host with an sshd that takes the options."""
-    place.stand_in("sshd", IN_FORCE)
-    place.stand_in("systemctl", NO_SOCKET)
-    place.stand_in("service", "")
-    # A wait for confirmation ends when the test says so, and says itself when all is done that follows it.
-    place.stand_in("sleep", 'while [ ! -e "$here/after-$1" ]; do /bin/sleep 0.01; done')
-    place.stand_in("setsid", 'for seconds; do :; done; "$@"; : >"$here/over-$seconds"')
-    state(place).mkdir()
-    yield place
-    for seconds in (60, 90):
-        (place.root / f"after-{seconds}").touch()
-
-
-def state(place: Place) -> Path:
-    """The folder of the change's mark and of the earlier drop-in's copy."""
-    return place.path("/var/lib/gpu-hosts/sshd")
-
-
-def drop_in(place: Place) -> Path:
-    """Our drop-in."""
-    return place.root / "00-ours.conf"
-
-
-def put(place: Place, text: str | None) -> None:
-    """The drop-in with that text, or none."""
-    drop_in(place).unlink(missing_ok=True)
-    if text is not None:
-        drop_in(place).write_text(text)
-
-
-def content(place: Place) -> str | None:
-    """The drop-in's text, or None where there is none."""
-    return drop_in(place).read_text() if drop_in(place).exists() else None
-
-
-def is_pending(place: Place) -> bool:
-    """Whether the change waits for its confirmation."""
-    return (state(place) / "pending").exists()
-
-
-def write(place: Place, token: str = "first", *, seconds: int = 60) -> Finished:
-    """Write the drop-in, to be confirmed by a token."""
-    return place.run("sshd_x11", arguments=(str(drop_in(place)), "", str(seconds), token, *EXPECTED), payload=TEXT)
-
-
-def main_file(place: Place) -> Path:
-    """sshd's main file."""
-    return place.root / "sshd_config"
-
-
-def write_block(place: Place, text: str = TEXT, *, read: bytes | None = None, token: str = "first") -> Finished:
-    """Write our block into the main file, which was ``read`` before; "" for the lines takes the block away."""
-    digest = hashlib.sha256(main_file(place).read_bytes() if read is None else read).hexdigest()
-    arguments = (str(main_file(place)), digest, "60", token, *(EXPECTED if text else ()))
-    return place.run("sshd_x11", arguments=arguments, payload=text)
-
-
-def confirm(place: Place, token: str = "first") -> Finished:
-    """Confirm over a new login."""
-    return place.run("sshd_confirm", arguments=(token,))
-
-
-def end_patience(place: Place, seconds: int = 60) -> None:
-    """Let the wait for a confirming login end, and what follows it."""
-    (place.root / f"after-{seconds}").touch()
-    wait_until((place.root / f"over-{seconds}").exists)
+from tests.areas.shell import KILLED, Finished, Place, three_parts
+from tests.areas.sshd_host import (
+    EXPECTED,
+    IN_FORCE,
+    NO_SOCKET,
+    TEXT,
+    confirm,
+    content,
+    drop_in,
+    end_patience,
+    is_pending,
+    put,
+    state,
+    write,
+)
 
 
 def test_confirmed_change_stays(sshd: Place) -> None:
@@ -115,7 +51,7 @@ def test_unconfirmed_change_is_taken_back(sshd: Place, before: str | None) -> No
     assert content(sshd) == TEXT
     end_patience(sshd)
     assert (content(sshd), is_pending(sshd)) == (before, False)
-    assert sshd.calls("systemctl")[-1] == "try-reload-or-restart ssh.service"
+    assert sshd.calls("systemctl")[-1] == "reload-or-restart ssh.service"
 
 
 def test_confirmation_that_comes_too_late_says_so(sshd: Place) -> None:
@@ -209,80 +145,13 @@ def test_an_interrupted_change_is_taken_back_before_the_next(sshd: Place) -> Non
     assert content(sshd) == TEXT
 
 
-def test_an_interrupted_change_of_another_file_is_taken_back_in_that_file(sshd: Place) -> None:
-    main_file(sshd).write_bytes(OTHERS)
-    write(sshd)
-    assert write_block(sshd, token="second") == Finished(0, "")
-    assert content(sshd) is None
-    assert main_file(sshd).read_bytes() == BLOCK + OTHERS
-
-
 def test_run_whose_login_failed_takes_its_own_change_back_at_once(sshd: Place) -> None:
     write(sshd)
     assert sshd.run("sshd_take_back", arguments=("another",)) == Finished(0, "")
     assert content(sshd) == TEXT
     assert sshd.run("sshd_take_back", arguments=("first",)) == Finished(0, "")
     assert (content(sshd), is_pending(sshd)) == (None, False)
-    assert sshd.calls("systemctl")[-1] == "try-reload-or-restart ssh.service"
-
-
-# Somebody's main file: bytes that are no UTF-8, other line ends, a Match block, and no end of the last line.
-OTHERS = b"Port 22\r\n# f\xfcr uns\nMatch User bob\n  X11Forwarding no"
-BLOCK = b"# BEGIN pyinfra-gpu-hosts\n" + TEXT.encode() + b"# END pyinfra-gpu-hosts\n"
-
-
-def test_block_goes_to_the_top_and_every_other_byte_stays(sshd: Place) -> None:
-    main_file(sshd).write_bytes(OTHERS)
-    main_file(sshd).chmod(0o600)
-    assert write_block(sshd) == Finished(0, "")
-    assert confirm(sshd) == Finished(0, "")
-    end_patience(sshd)
-    assert main_file(sshd).read_bytes() == BLOCK + OTHERS
-    assert main_file(sshd).stat().st_mode & 0o777 == 0o600
-
-
-@pytest.mark.parametrize(("text", "block"), [(TEXT, BLOCK), ("", b"")], ids=["renewed", "taken away"])
-@pytest.mark.parametrize("before", [b"", b"# somebody's own\n"])
-def test_earlier_block_makes_way(sshd: Place, text: str, block: bytes, before: bytes) -> None:
-    old = b"# BEGIN pyinfra-gpu-hosts\nX11Forwarding no\n# END pyinfra-gpu-hosts\n"
-    main_file(sshd).write_bytes(before + old + OTHERS)
-    assert write_block(sshd, text) == Finished(0, "")
-    assert main_file(sshd).read_bytes() == block + before + OTHERS
-
-
-def test_unconfirmed_block_is_taken_back(sshd: Place) -> None:
-    main_file(sshd).write_bytes(OTHERS)
-    write_block(sshd)
-    end_patience(sshd)
-    assert main_file(sshd).read_bytes() == OTHERS
-    assert not is_pending(sshd)
-
-
-def test_main_file_behind_a_link_stays_behind_it(sshd: Place) -> None:
-    (sshd.root / "real").write_bytes(OTHERS)
-    main_file(sshd).symlink_to("real")
-    write_block(sshd)
-    assert main_file(sshd).is_symlink()
-    assert (sshd.root / "real").read_bytes() == BLOCK + OTHERS
-
-
-@pytest.mark.parametrize(
-    ("now", "read"),
-    [
-        (OTHERS + b"\n", OTHERS),
-        (b"# END pyinfra-gpu-hosts\n" + OTHERS, None),
-        (BLOCK + BLOCK + OTHERS, None),
-        (b"# BEGIN pyinfra-gpu-hosts\n" + OTHERS, None),
-    ],
-    ids=["changed since", "no begin", "twice", "no end"],
-)
-def test_main_file_that_is_not_as_expected_is_left_alone(sshd: Place, now: bytes, read: bytes | None) -> None:
-    main_file(sshd).write_bytes(now)
-    done = write_block(sshd, read=read)
-    assert done.status == 1
-    assert three_parts(done.output)
-    assert main_file(sshd).read_bytes() == now
-    assert not is_pending(sshd)
+    assert sshd.calls("systemctl")[-1] == "reload-or-restart ssh.service"
 
 
 def test_drop_in_is_taken_away_when_nothing_is_wished(sshd: Place) -> None:
@@ -295,7 +164,7 @@ def test_drop_in_is_taken_away_when_nothing_is_wished(sshd: Place) -> None:
 
 @pytest.mark.parametrize(
     ("kill_mode", "status", "last"),
-    [("process", 0, "try-restart ssh.service"), ("control-group", 1, "show --property=KillMode ssh.service")],
+    [("process", 0, "restart ssh.service"), ("control-group", 1, "show --property=KillMode ssh.service")],
 )
 def test_sshd_whose_socket_is_systemds_is_restarted_where_sessions_outlive_that(
     sshd: Place, kill_mode: str, status: int, last: str
@@ -307,12 +176,40 @@ def test_sshd_whose_socket_is_systemds_is_restarted_where_sessions_outlive_that(
     assert content(sshd) == (None if status else TEXT)
 
 
+@pytest.mark.parametrize(("was_running", "verb"), [(True, "reload-or-restart"), (False, "try-reload-or-restart")])
+def test_sshd_that_ended_when_it_read_ours_runs_again(sshd: Place, was_running: bool, verb: str) -> None:
+    """It exits with 255 then, which Debian's ssh.service does not restart, and `try-` starts nothing."""
+    runs = sshd.root / "runs"
+    runs.touch(exist_ok=True)
+    reload = f'if [ -e {drop_in(sshd)} ]; then rm "$here/runs"; else : >"$here/runs"; fi'
+    sshd.stand_in(
+        "systemctl",
+        f"case $* in *is-active*socket) exit 3 ;; *is-active*) {'' if was_running else 'exit 3'} ;; "
+        f"try-*) [ ! -e $here/runs ] || {{ {reload}; }} ;; reload-*) {reload} ;; esac",
+    )
+    sshd.stand_in("service", "exit 1")
+    write(sshd)
+    assert not runs.exists()
+    end_patience(sshd)
+    assert runs.exists() is was_running
+    assert sshd.calls("systemctl")[-1] == f"{verb} ssh.service"
+
+
 @pytest.mark.parametrize("name", ["ssh", "sshd"])
 def test_service_is_reloaded_without_systemd_under_either_name(sshd: Place, name: str) -> None:
     sshd.stand_in("systemctl", "exit 1")
     sshd.stand_in("service", f"[ $1 = {name} ]")
     assert write(sshd) == Finished(0, "")
     assert sshd.calls("service")[-1] == f"{name} reload"
+
+
+def test_sshd_that_ended_without_systemd_is_started_again(sshd: Place) -> None:
+    sshd.stand_in("systemctl", "exit 1")
+    sshd.stand_in("service", '[ ! -e "$here/ended" ] || [ "$2" = start ]')
+    write(sshd)
+    (sshd.root / "ended").touch()
+    end_patience(sshd)
+    assert sshd.calls("service")[-1] == "ssh start"
 
 
 def test_missing_folder_of_drop_ins_is_an_error(sshd: Place) -> None:
@@ -336,12 +233,19 @@ def test_disk_that_fills_up_before_the_earlier_drop_in_is_back_keeps_mark_and_co
     put(sshd, "X11Forwarding no\n")
     write(sshd)
     sshd.fill_disk_at(".new")
-    end_patience(sshd)
-    assert (content(sshd), is_pending(sshd)) == (TEXT, True)
     done = write(sshd, "second", seconds=90)
     assert done.status == 1
     assert three_parts(done.output)
+    assert (content(sshd), is_pending(sshd)) == (TEXT, True)
     assert (state(sshd) / "before").read_text() == "X11Forwarding no\n"
+
+
+def test_timer_tries_again_while_the_disk_is_full(sshd: Place) -> None:
+    put(sshd, "X11Forwarding no\n")
+    write(sshd)
+    sshd.stand_in("cp", f'[ -e "$here/over-full" ] && exec {sshd.tools}/cp "$@"; : >"$here/over-full"; exit 1')
+    end_patience(sshd)
+    assert (content(sshd), is_pending(sshd)) == ("X11Forwarding no\n", False)
 
 
 def crash(place: Place, step: int) -> bool:
