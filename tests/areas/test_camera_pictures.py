@@ -73,7 +73,8 @@ def test_two_frames_arrive_byte_for_byte(host: Place) -> None:
 
 
 def test_many_cameras_one_after_another(host: Place) -> None:
-    """The second and third have their own bytes, and not the ones before."""
+    """The second has its own bytes, and the third, which fails, not the ones before."""
+    (host.root / "video4.does").write_text("exit 1\n")
     plain = yuyv(RED, BLUE, 64, 48) + yuyv(WHITE, BLUE, 64, 48)
     nodes = (
         plug_in(host, "video0", FRAMES),

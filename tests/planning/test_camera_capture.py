@@ -70,7 +70,7 @@ def test_cameras_own_jpeg_is_asked_for_at_a_sensible_size() -> None:
     ("code", "sizes", "asked"),
     [
         ("YUYV", ((640, 480), (1280, 720), (160, 90)), (640, 480)),
-        ("MJPG", ((1920, 1080), (640, 480), (640, 360)), (640, 480)),
+        ("MJPG", ((1920, 1080), (1280, 960), (640, 480), (640, 360)), (640, 480)),
         # `Size: Stepwise 16x16 - 16384x16384 with step 2/1`, told by both ends: the driver takes the nearest.
         ("YUYV", ((16, 16), (16384, 16384)), (800, 600)),
         ("MJPG", ((1920, 1080), (3840, 2160)), (1280, 720)),

@@ -89,6 +89,15 @@ def test_jpegs_one_after_another_with_zeros_between_and_a_picture_within() -> No
     assert split_frames(shot("MJPG", first + second[:-20])) == [first]
 
 
+def test_jpeg_with_restart_markers_is_whole() -> None:
+    """Cameras put them between the rows of a picture."""
+    written = BytesIO()
+    scene().save(written, "JPEG", restart_marker_rows=1)
+    first = written.getvalue()
+    assert b"\xff\xd0" in first
+    assert split_frames(shot("MJPG", first + jpeg(scene(3)))) == [first, jpeg(scene(3))]
+
+
 def test_cameras_jpeg_without_huffman_tables_is_read() -> None:
     """Motion JPEG leaves the standard's own tables out."""
     whole, found = jpeg(scene()), b""
