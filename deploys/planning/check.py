@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deploys.planning.advisories import describe, docker_advisories, engine_version, toolkit_advisories
-from deploys.planning.cameras import camera_faults
+from deploys.planning.cameras import camera_faults, camera_name, cameras_of
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import is_stale
 from deploys.planning.containers import container_faults
@@ -341,7 +341,12 @@ def _check_proof(plan: Plan, host: Host) -> tuple[Finding, ...]:
 
 def _check_cameras(plan: Plan, host: Host) -> tuple[Finding, ...]:
     faults = camera_faults(plan.cameras, host)
-    return _bad(Area.CAMERAS, "; ".join(faults), "run deploys/cameras.py and read its output") if faults else ()
+    if faults:
+        return _bad(Area.CAMERAS, "; ".join(faults), "run deploys/cameras.py and read its output")
+    names = ", ".join(camera_name(camera) for camera in cameras_of(host))
+    # Most hosts have none, and nobody has asked.
+    is_of_interest = names or plan.cameras.expected or plan.selected == {Area.CAMERAS}
+    return _good(Area.CAMERAS, names or "there is none") if is_of_interest else ()
 
 
 def _check_containers(plan: Plan, host: Host) -> tuple[Finding, ...]:

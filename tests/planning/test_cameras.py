@@ -15,7 +15,9 @@ from deploys.planning.cameras import (
     why_no_camera,
 )
 from deploys.planning.catalogue import load_catalogue
-from deploys.planning.records import CamerasPlan
+from deploys.planning.check import Verdict, check
+from deploys.planning.plan import make_plan
+from deploys.planning.records import Area, CamerasPlan
 from deploys.planning.settings import Settings
 from facts.devices import Camera, CameraFormat, Devices, Group, UsbDevice
 from facts.model import Host
@@ -139,6 +141,23 @@ def test_faults_are_what_did_not_come() -> None:
     done = replace(with_cameras(C920, tools=("v4l2-ctl",)), devices=Devices(groups=groups))
     assert camera_faults(made, done) == ()
     assert camera_faults(plan(done, ALICE), done) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "areas", "verdict", "told"),
+    [
+        (with_cameras(C920, tools=("v4l2-ctl",)), {Area.CAMERAS}, Verdict.GOOD, "cameras: HD Pro Webcam C920"),
+        (with_cameras(C920), {Area.CAMERAS}, Verdict.BAD, "cameras: v4l-utils is not installed"),
+        (with_usb(HUB), {Area.CAMERAS}, Verdict.GOOD, "cameras: there is none"),
+        # A server without cameras hears nothing of them.
+        (with_usb(HUB), {Area.CAMERAS, Area.SSHD}, Verdict.GOOD, "sshd X11: all five X11 options are in force"),
+    ],
+)
+def test_verdict(host: Host, areas: set[Area], verdict: Verdict, told: str) -> None:
+    made = make_plan(Settings(), host, load_catalogue(), areas=frozenset(areas))
+    [finding] = check(made, host, load_catalogue())
+    assert finding.verdict is verdict
+    assert str(finding).startswith(told)
 
 
 def test_node_of_which_nothing_is_known_is_a_camera_where_it_is_the_first_of_its_device() -> None:
