@@ -26,11 +26,16 @@ def plan_hello_gpu(
 ) -> Project | Refusal:
     """A container that prints its GPUs, and fails where there are fewer than wished for.
 
-    ``gpu`` is how this host's containers get theirs. CUDA's driver is asked itself, and so a Jetson is like the others.
+    ``gpu`` is how this host's containers get theirs. CUDA's driver is asked itself, in the image of the GPU proof, and
+    so a Jetson is like the others. TensorFlow's image is l4t-tensorflow there, of its L4T.
     """
     if isinstance(gpu, Refusal):
         return gpu
-    image = _gpu_image(wish, host, catalogue, driver)
+    named = wish.image or (catalogue.proof.image if wish.by == "cuda" else "tensorflow")
+    image = pulled_image(named, host, catalogue, driver=driver_afterwards(driver, host))
+    if isinstance(image, Refusal) and not wish.image:
+        # What runs there in its place has no TensorFlow.
+        return replace(image, remedy='set by = "cuda", or name an image with TensorFlow for this host in `image`')
     if isinstance(image, Refusal):
         return image
     program = program_of("hello_gpu", PROGRAMS[wish.by], project=name)
@@ -47,16 +52,6 @@ def plan_hello_gpu(
         **gpu.service,
     }
     return _once(name, "hello-gpu", service, image, program, patience=PATIENCE[wish.by])
-
-
-def _gpu_image(wish: HelloGpu, host: Host, catalogue: Catalogue, driver: DriverPlan) -> ServiceImage | Refusal:
-    """On a Jetson TensorFlow's image is l4t-tensorflow, of its L4T."""
-    named = wish.image or (catalogue.proof.image if wish.by == "cuda" else "tensorflow")
-    image = pulled_image(named, host, catalogue, driver=driver_afterwards(driver, host))
-    if isinstance(image, Refusal) and not wish.image:
-        # What runs there in its place has no TensorFlow.
-        return replace(image, remedy='set by = "cuda", or name an image with TensorFlow for this host in `image`')
-    return image
 
 
 def plan_hello_audio(name: str, wish: HelloAudio, host: Host, catalogue: Catalogue) -> Project | Refusal:
