@@ -240,11 +240,16 @@ check() {
   return 1
 }
 
-# build NAME IMAGE
+# build NAME IMAGE: with the host's own names and routes, and by the proxies that the daemon has for itself: those are not
+# its builds' (docs.docker.com, "Daemon proxy configuration").
 build() {
   [ "$2" != - ] || return 0
   docker image inspect "$2" >/dev/null 2>&1 && return 0
-  timeout 1800 docker build --tag "$2" "$staged/$1" >"$RUN/log" 2>&1 && return 0
+  proxies=$(docker info --format "{{with .HTTPProxy}}--build-arg http_proxy={{.}} {{end}}\
+{{with .HTTPSProxy}}--build-arg https_proxy={{.}} {{end}}{{with .NoProxy}}--build-arg no_proxy={{.}}{{end}}" 2>/dev/null)
+  case $proxies in *xxxxx@*) proxies='' ;; esac # a password, which Docker does not tell
+  # shellcheck disable=SC2086
+  timeout 1800 docker build --network host $proxies --tag "$2" "$staged/$1" >"$RUN/log" 2>&1 && return 0
   tail -n 20 "$RUN/log" >"$RUN/words"
   tell "$1" build unchanged
   return 1

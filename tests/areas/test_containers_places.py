@@ -1,6 +1,8 @@
-"""Files of a compose project that Docker and udev look for in places of their own, in a real shell."""
+"""Files of a compose project with places of their own, and images that are built for one, in a real shell."""
 
 from __future__ import annotations
+
+import pytest
 
 from deploys.areas.containers import containers_input
 from deploys.planning.records import Project
@@ -63,3 +65,27 @@ def test_a_first_one_that_fails_leaves_none(place: Place) -> None:
     place.path("/broken").touch()
     assert bring_up(place, *BY_CDI).status == 1
     assert not place.path(SPEC).exists()
+
+
+PROXY = "--build-arg http_proxy=http://proxy.lab:3128 --build-arg no_proxy=lab"
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        ("", ""),
+        (PROXY, f"{PROXY} "),
+        # As moby masks credentials (daemon/config, MaskCredentials): what is not known is not handed on.
+        ("--build-arg http_proxy=http://xxxxx:xxxxx@proxy.lab:3128", ""),
+    ],
+)
+def test_images_are_built_by_the_daemons_proxies(place: Place, told: str, given: str) -> None:
+    """A daemon's proxies are for its pulls: behind one, what a Dockerfile installs would not be found."""
+    place.stand_in("docker", f"case $1 in info) echo '{told}' ;; image) exit 1 ;; esac\n{DOCKER}")
+    image = "gpu-hosts-hello-video:0123456789ab"
+    compose = ("compose.yaml", f"services:\n  hello-video:\n    image: {image}\n")
+    project = Project("front", (compose, ("Dockerfile", "FROM x\n")), (("hello-video", "healthy"),), build=True)
+    done = place.run("containers", payload=containers_input((project,)))
+    assert "@@ front good" in done.output
+    [build] = [call for call in place.calls("docker") if call.startswith("build ")]
+    assert build == f"build --network host {given}--tag {image} {place.path('/etc/gpu-hosts/containers.new/front')}"
