@@ -220,7 +220,7 @@ def _service(
     return {
         **base_service(name, wish, memory=memory, cpus=float(host.cpus or 1)),
         **image,
-        "hostname": name,
+        "hostname": name.replace("_", "-"),
         "working_dir": PROJECT,
         "pids_limit": 8192,  # builds start many
         **boot.keys,

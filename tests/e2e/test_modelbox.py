@@ -101,12 +101,17 @@ def test_host_key_is_not_the_images(box: Box) -> None:
 
 
 def test_editor_through_the_host_and_from_nowhere_else(box: Box) -> None:
+    wait_for_editor(box)
+    assert box.machine.sh(OTHER_CONTAINER) == "403 Access Denied"
+
+
+def wait_for_editor(box: Box) -> None:
+    """Until its page is there, as a browser sees it through `ssh -L`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     forward = ["-N", "-L", f"127.0.0.1:{port}:127.0.0.1:1104", "-o", "ExitOnForwardFailure=yes"]
     with running(box.machine.ssh(*forward)):
         wait_until(lambda: "editor of ModelBox" in _page(port), "the editor's page")
-    assert box.machine.sh(OTHER_CONTAINER) == "403 Access Denied"
 
 
 def _page(port: int) -> str:
@@ -125,6 +130,15 @@ def test_gpu_inside_and_no_privileges(box: Box) -> None:
     # gdb's way of switching off randomised addresses, which Docker's own filter does not let through.
     assert box.run("setarch -R cat /proc/self/personality") == "00040000"
     assert "not permitted" in box.run("unshare -Ur true 2>&1 || :")
+
+
+def test_both_answer_after_a_restart_of_the_container(box: Box) -> None:
+    """As after one of the host: /root has process ids of the editor from before."""
+    key = box.host_key
+    box.machine.sh("docker restart --time 5 gpu-hosts-box")
+    box.machine.wait_for("ssh-keyscan -p 50022 127.0.0.1 2>/dev/null | grep -q ssh-", "the SSH server's return")
+    wait_for_editor(box)
+    assert box.host_key == key
 
 
 def test_work_and_host_key_outlive_the_container(box: Box, controller: Controller) -> None:
