@@ -5,19 +5,16 @@ It is made and put into the simulated Docker Hub when a test asks for it, becaus
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from tests.sandbox.base_image import base_image
-from tests.sandbox.engine import LABEL, PREFIX, docker, label_of, remove_container, run
+from tests.sandbox.engine import LABEL, PREFIX, docker, remove_container, run
 from tests.sandbox.registry_images import MODELBOX, push_image
 from tests.sandbox.state import FOLDER, locked, read_state, write_state
-from tests.sandbox.vendors import IMAGE as VENDORS_IMAGE
 
 TEMPLATES = Path(__file__).parent / "files/modelbox"
-IMAGE = f"{PREFIX}-image:modelbox"
 
 
 def offer_modelbox() -> str:
@@ -48,28 +45,3 @@ def write_archive(path: Path) -> None:
     run("docker", "start", "--attach", builder)
     docker("export", "--output", str(path), builder)
     remove_container(builder)
-
-
-def ensure_local_image() -> str:
-    """The image in this machine's own Docker, for `docker save`; return its name there."""
-    inputs = label_of(VENDORS_IMAGE, f"{LABEL}.inputs")
-    if label_of(IMAGE, f"{LABEL}.inputs") != inputs:
-        with tempfile.TemporaryDirectory(prefix="gpu-sandbox-modelbox-", dir=FOLDER) as folder:
-            write_archive(Path(folder) / "root.tar")
-            (Path(folder) / "Dockerfile").write_text(dockerfile())
-            docker("build", "--label", LABEL, "--label", f"{LABEL}.inputs={inputs}", "--tag", IMAGE, folder)
-    return IMAGE
-
-
-def dockerfile() -> str:
-    """The image's settings, and its files out of root.tar beside it."""
-    settings = MODELBOX.settings
-    lines = [
-        "FROM scratch",
-        "ADD root.tar /",
-        *(f"ENV {variable}" for variable in settings["Env"]),
-        f"VOLUME {json.dumps(list(settings['Volumes']))}",
-        f"STOPSIGNAL {settings['StopSignal']}",
-        f"CMD {json.dumps(settings['Cmd'])}",
-    ]
-    return "\n".join(lines) + "\n"
