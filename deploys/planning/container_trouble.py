@@ -28,7 +28,7 @@ AFTER = {
     "broken": "and what is left of it is not right either",
 }
 GOOD = ("good", "removed")
-SHOWN = 25  # lines of what was seen
+TOLD, SHOWN = 3, 25  # lines of what was seen: on one line, and, where there are more, below
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,16 @@ def _printable(line: str) -> str:
 
 
 def explain_outcome(outcome: Outcome, catalogue: Catalogue) -> str:
-    """What is wrong, what was seen, what to do: by the words' known cause, or else by the stage."""
+    """What is wrong, what was seen, what to do: by the words' known cause, or else by the stage. Then all the words."""
     brief, remedy = STAGES.get(outcome.stage, STAGES["up"])
     causes = find_causes("\n".join(outcome.words), catalogue)
     todo = " / ".join(causes) or remedy.format(name=outcome.name)
     after = AFTER.get(outcome.after, AFTER["broken"])
-    seen = "\n  | ".join(outcome.words[-SHOWN:]) or "nothing was said"
-    return f"container {outcome.name}: {brief}; {after}\n  seen: {seen}\n  to do: {todo}"
+    words = outcome.words[-SHOWN:]
+    told, more = (words, ()) if len(words) <= TOLD else ((words[0], *words[1 - TOLD :]), words)
+    seen = "; ".join(told) or "nothing was said"
+    quoted = "".join(f"\n  | {line}" for line in more)
+    return f"container {outcome.name}: {brief}; {after}\n  seen: {seen}\n  to do: {todo}{quoted}"
 
 
 def find_causes(words: str, catalogue: Catalogue) -> tuple[str, ...]:

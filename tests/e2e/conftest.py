@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "test_daemon_versions.py",
     "test_enterprise_linux.py",
     "test_driver.py",
+    "test_containers.py",
     "test_sshd.py",
     "test_invocations.py",
     "test_verdicts.py",

@@ -75,6 +75,12 @@ def test_failure_in_three_parts() -> None:
         "  seen: it has no wbe\n"
         "  to do: correct the names"
     )
+    many, _ = read_outcomes("@@ a state none\n" + "".join(f"  {number}\n" for number in range(5)))
+    assert explain_outcome(many[0], CATALOGUE).splitlines()[1:] == [
+        "  seen: 0; 3; 4",
+        "  to do: see its last lines; docker logs of such a container says more",
+        *(f"  | {number}" for number in range(5)),
+    ]
     text = explain_outcome(outcomes[2], CATALOGUE)
     assert text.startswith("container back: it does not come up; the one from before was started again\n  seen: web: ")
 
