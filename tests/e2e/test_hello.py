@@ -46,7 +46,8 @@ def test_too_few_gpus_are_told(server: Machine, controller: Controller) -> None:
     assert run.status == 1
     assert run.verdicts == {server.name: "bad"}, run.text
     assert "1 GPUs seen, 2 wanted" in run.said_of(server.name)
-    assert run.is_three_part(server.name, "container see: it does not come up")
+    assert "container see: it does not come up" in run.said_of(server.name)
+    assert "set count to that" in run.said_of(server.name)
 
 
 def test_without_devices_the_others_are_refused(server: Machine, controller: Controller) -> None:
