@@ -244,9 +244,33 @@ sshd_says() {
     limited "$sshd" -T "$@" | grep -E "^($keys) " | each "$key"
 }
 
-# Files that changed after sshd read them wait for the next reload; ssh.socket may listen in sshd's place.
+# add_sshd_files FILE...: to $files, those that there are, and what they include. A path that is not absolute is below
+# /etc/ssh (sshd_config(5), Include).
+add_sshd_files() {
+    for file in "$@"; do
+        case "$files " in *" $file "*) continue ;; esac
+        [ -f "$file" ] || continue
+        files="$files $file"
+        includes=$(grep -i -E '^[[:space:]]*include[[:space:]=]' "$file" | tr '="\r' '   ')
+        patterns=
+        set -f
+        for word in $includes; do
+            case $word in
+                /*) patterns="$patterns ${word#/}" ;;
+                *) patterns="$patterns etc/ssh/$word" ;;
+            esac
+        done
+        set +f
+        # The shell looks for what they match.
+        # shellcheck disable=SC2086
+        add_sshd_files $patterns
+    done
+}
+
+# sshd_units FILE...: files that changed after sshd read them wait for the next reload; ssh.socket may listen in sshd's
+# place.
 sshd_units() {
-    stat -c '%Z %n' etc/ssh/sshd_config etc/ssh/sshd_config.d/*.conf | each changed
+    stat -c '%Z %n' "$@" | each changed
     for path in usr/lib/systemd/system-generators/sshd-socket-generator \
         lib/systemd/system-generators/sshd-socket-generator; do
         if [ -e "$path" ]; then say generator "/$path"; fi
@@ -267,8 +291,11 @@ sshd_settings() {
     elif [ -e etc/ssh/sshd_config ]; then
         say unread "/etc/ssh/sshd_config: not readable"
     fi
+    files=
+    add_sshd_files etc/ssh/sshd_config etc/ssh/sshd_config.d/*.conf
+    # shellcheck disable=SC2086
     grep -n -i -E "^[[:space:]]*(include|match|listenaddress|$keys)([[:space:]=]|\$)|^# (BEGIN|END) pyinfra-gpu-hosts" \
-        etc/ssh/sshd_config etc/ssh/sshd_config.d/*.conf /dev/null | each config
+        $files /dev/null | tr -d '\r' | each config
     for path in usr/bin/xauth usr/local/bin/xauth; do
         if [ -e "$path" ]; then say xauth "/$path"; fi
     done
@@ -278,12 +305,15 @@ sshd_settings() {
         say ipv6 'no loopback'
     fi
     say connection "$2"
-    sshd_units
+    # shellcheck disable=SC2086
+    sshd_units $files
     # Some versions of sshd insist on being called by their full path.
     sshd=$(command -v sshd) || return 0
     limited "$sshd" -V 2>&1 | each version
     nobody=user=-,host=-,addr=0.0.0.0,laddr=0.0.0.0,lport=22
-    { sshd_says effective | grep . || sshd_says effective -C "$nobody" | grep .; } ||
+    # -T wants host keys and /run/sshd, which is not there before the first connection to ssh.socket; -G, which there is
+    # from 9.3 on, does not.
+    { sshd_says effective | grep . || sshd_says effective -C "$nobody" | grep . || sshd_says effective -G | grep .; } ||
         limited "$sshd" -t 2>&1 | tr -d '\r' | each complaint
     user=$1
     # shellcheck disable=SC2086

@@ -19,7 +19,7 @@ class Sshd:
     """The SSH server's settings (`sshd -T`; needs root)."""
 
     version: str | None  # 10.0p1
-    includes_drop_ins: bool | None  # the main file includes sshd_config.d at its top
+    includes_drop_ins: bool | None  # our drop-in comes before every line that sets our options, but for other drop-ins'
     # Lower-case names: the five X11 options, addressfamily and disableforwarding, as they are without any Match block.
     effective: tuple[tuple[str, str], ...] | None
     sources: tuple[tuple[str, str], ...]  # file and line for each of these that a file sets for everybody

@@ -56,8 +56,8 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token:
         close(connector)
     if not confirmed:
         became = "was taken back" if _take_back(host, access, token) else f"the host takes back within {PATIENCE} s"
-        brief = f"a new login failed after the change of sshd, which {became}"
-        remedy = "look at what keeps this user out, in `journalctl -u ssh` on the host"
+        brief = f"no new login confirmed the change of sshd, which {became}"
+        remedy = "look at what keeps this user out, in `journalctl -u ssh` on the host; or run this again"
         host.log(f"{brief}\n  seen: {seen}\n  to do: {remedy}", log_func=logger.error)
     return confirmed
 

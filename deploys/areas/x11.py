@@ -9,8 +9,8 @@ from paramiko import Channel, SSHException
 from pyinfra.connectors.base import BaseConnector
 
 PATIENCE = 15  # seconds for the whole question
-# As the user who logs in would have it. sshd runs xauth before the command.
-ASK = 'sh -c \'echo "$DISPLAY"; command -v xauth; xauth list "$DISPLAY"\' 2>/dev/null'
+# As the user who logs in would have it, whose shell may be any. sshd runs xauth before the command.
+ASK = 'sh -c \'exec 2>/dev/null; echo "$DISPLAY"; xauth list "$DISPLAY"\''
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ def try_x11_forwarding(connector: BaseConnector) -> Forwarding | None:
         channel.request_x11(auth_protocol="MIT-MAGIC-COOKIE-1", auth_cookie=cookie)
         channel.exec_command(ASK)
         display, _, said = _read(channel).partition("\n")
-    except (SSHException, OSError):
+    except TimeoutError:
+        # xauth asks for its lock ten times, 2 s apart (xauth's process.c, XAUTH_DEFAULT_RETRIES).
+        return Forwarding(False, f"no answer within {PATIENCE} s", "see whether ~/.Xauthority-c is left from long ago")
+    except (SSHException, EOFError, OSError):
         advice = "`journalctl -u ssh` on the host says why; xauth must be there, and lo must have its addresses"
         return Forwarding(False, "the host's sshd refused it", advice)
     if cookie in said:

@@ -19,7 +19,8 @@ OPTIONS = (
 FAMILY = ("AddressFamily", "inet")
 MAIN = "/etc/ssh/sshd_config"
 # sshd takes the first value it reads, and drop-ins are read in lexical order.
-DROP_IN = "/etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
+FOLDER = "/etc/ssh/sshd_config.d"
+DROP_IN = f"{FOLDER}/00-gpu-hosts-x11.conf"
 
 Options = tuple[tuple[str, str], ...]
 
@@ -33,18 +34,21 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
         return SshdPlan(notes=(Note("nothing to set", "there is no SSH server on this machine"),))
     if sshd.effective is None:
         return SshdPlan(refusal=_unreadable(host))
+    unknown = _unknown(host)
+    wished = tuple(option for option in wished if option not in unknown)
     expected = _lowered(wished)
     differing = tuple(item for item in expected if item not in sshd.effective)
     is_stale = sshd.ours is not None and set(sshd.ours) != set(expected)
     tools = ("xauth",) if settings.sshd_x11 and not sshd.xauth and not refuse_packages(host, Area.SSHD) else ()
     cautions = _list_cautions(host, is_inet=_will_be_inet(host, expected)) if settings.sshd_x11 else ()
-    notes = (*_missing(settings, host, tools), *cautions, *_other_logins(host, expected))
+    left_out = tuple(Note(f"{name} left out", "this sshd is built without it") for name, _ in unknown)
+    notes = (*_missing(settings, host, tools), *cautions, *_other_logins(host, expected), *left_out)
     if not differing and not is_stale and not sshd.pending:
         right = Note("the five X11 options are right" if settings.sshd_x11 else "sshd is right", "sshd -T says so")
         return SshdPlan(expected=expected, tools=tools, cautions=cautions, notes=(right, *notes))
-    if refusal := _refuse_family(host, differing) or _refuse_unapplied(host):
-        return SshdPlan(refusal=refusal)
     change = _write(wished, host)
+    if refusal := _refuse_family(host, differing) or _refuse_unapplied(host) or _refuse_rival(host, differing, change):
+        return SshdPlan(refusal=refusal)
     notes = (*_explain(host, differing, is_stale, change), *notes)
     return SshdPlan(change, expected, tools, cautions, notes)
 
@@ -64,7 +68,8 @@ def sshd_faults(plan: SshdPlan, host: Host) -> tuple[str, ...]:
 
 def x11_cautions(host: Host) -> tuple[Note, ...]:
     """Why X11 forwarding does not come through for the user who logged in, whatever the global options say."""
-    return _list_cautions(host, is_inet=("addressfamily", "inet") in (host.sshd.effective or ()))
+    missing = () if host.sshd.xauth else (Note("xauth is missing", "X11 forwarding needs it"),)
+    return (*missing, *_list_cautions(host, is_inet=("addressfamily", "inet") in (host.sshd.effective or ())))
 
 
 def _will_be_inet(host: Host, expected: Options) -> bool:
@@ -77,6 +82,13 @@ def _wish(settings: Settings) -> Options:
     return (*(OPTIONS if settings.sshd_x11 else ()), *family)
 
 
+def _unknown(host: Host) -> Options:
+    """Options that this sshd was built without, so that `sshd -T` does not name them: PrintLastLog where there is no
+    lastlog (servconf.c, DISABLE_LASTLOG)."""
+    names = dict(host.sshd.effective or ())
+    return tuple(option for option in OPTIONS if option[0].lower() not in names)
+
+
 def _lowered(options: Options) -> Options:
     return tuple((name.lower(), value) for name, value in options)
 
@@ -84,9 +96,9 @@ def _lowered(options: Options) -> Options:
 def _write(wished: Options, host: Host) -> SshdChange:
     lines = [f"{name} {value}" for name, value in wished]
     text = "\n".join(["# Written by pyinfra-gpu-hosts (settings sshd_…).", *lines]) + "\n" if lines else ""
-    if host.sshd.includes_drop_ins and not host.sshd.block:
-        return SshdChange(DROP_IN, text)
-    return SshdChange(MAIN, text, host.sshd.main or "")
+    if host.sshd.block or (text and not host.sshd.includes_drop_ins):
+        return SshdChange(MAIN, text, host.sshd.main or "")
+    return SshdChange(DROP_IN, text)
 
 
 def _explain(host: Host, differing: Options, is_stale: bool, change: SshdChange) -> tuple[Note, ...]:
@@ -196,6 +208,19 @@ def _refuse_family(host: Host, differing: Options) -> Refusal | None:
         seen = f"sshd-socket-generator is there, and ssh.socket listens on {', '.join(sshd.socket)}"
         return Refusal(Area.SSHD, brief, seen, f"{remedy}, or start sshd by ssh.service instead of ssh.socket")
     return None
+
+
+def _refuse_rival(host: Host, differing: Options, change: SshdChange) -> Refusal | None:
+    """Somebody's drop-in that sshd reads before ours, and whose value it keeps."""
+    if change.path != DROP_IN:
+        return None
+    names = [name for name, _ in differing]
+    places = [(name, place) for name, place in host.sshd.sources if name in names]
+    before = [f"{name} in {place}" for name, place in places if f"{FOLDER}/" < place < DROP_IN]
+    if not before:
+        return None
+    brief = "somebody's drop-in comes before ours, and sshd keeps the first value that it reads"
+    return Refusal(Area.SSHD, brief, ", ".join(before), "take these lines out, or set sshd_x11 = False for this host")
 
 
 def _refuse_unapplied(host: Host) -> Refusal | None:

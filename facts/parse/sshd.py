@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from ..sshd import MatchBlock, Sshd
 from .answer import Answer, to_int
 
-MAIN = "/etc/ssh/sshd_config"
+FOLDER = "/etc/ssh"
+MAIN = f"{FOLDER}/sshd_config"
 # deploys/planning/sshd.py writes it.
-DROP_IN = "/etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
+DROP_IN = f"{FOLDER}/sshd_config.d/00-gpu-hosts-x11.conf"
 # deploys/templates/sshd_x11.sh puts these around our lines in the main file.
 BEGIN, END = "# BEGIN pyinfra-gpu-hosts", "# END pyinfra-gpu-hosts"
 X11 = ("x11forwarding", "x11displayoffset", "printmotd", "printlastlog", "tcpkeepalive")
-OPTIONS = (*X11, "addressfamily", "disableforwarding")
+OURS = (*X11, "addressfamily")
+OPTIONS = (*OURS, "disableforwarding")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,16 @@ class ConfigLine:
         """File and line, for people."""
         return f"{self.path}:{self.number}"
 
+    @property
+    def value(self) -> str:
+        """Its first word as ``sshd -T`` gives it: without quotes, in lower case."""
+        return next(iter(self.rest.split()), "").strip('"').lower()
+
+    def includes(self, path: str) -> bool:
+        """Whether this line includes that file. A pattern that is not absolute is below /etc/ssh (sshd_config(5))."""
+        patterns = (PurePosixPath(FOLDER, word) for word in self.rest.replace('"', "").split())
+        return any(PurePosixPath(path).match(str(pattern)) for pattern in patterns)
+
 
 def read_sshd(answer: Answer) -> Sshd:
     """The SSH server: version, options in force, which lines set them, and how sshd is started and reached."""
@@ -49,7 +62,7 @@ def read_sshd(answer: Answer) -> Sshd:
         version=version[1] if version else None,
         includes_drop_ins=includes_drop_ins(everybodys) if answer.first("sshd", "main") else None,
         effective=read_options(answer, "effective"),
-        sources=tuple((line.keyword, line.place) for line in in_reading_order(everybodys)),
+        sources=tuple((line.keyword, line.place) for line in in_reading_order(everybodys) if line.keyword in OPTIONS),
         pending=answer.marked("/var/lib/gpu-hosts/sshd/pending"),
         xauth=answer.first("sshd", "xauth"),
         login=read_options(answer, "login"),
@@ -59,7 +72,7 @@ def read_sshd(answer: Answer) -> Sshd:
         main=digest[0] if digest else None,
         complaint="; ".join(answer.all("sshd", "complaint")),
         unapplied=changed_since(answer, last_read(answer, units)),
-        listens=tuple((line.rest.split(" ")[0], line.place) for line in everybodys if line.keyword == "listenaddress"),
+        listens=tuple((line.value, line.place) for line in everybodys if line.keyword == "listenaddress"),
         socket=listening_sockets(units),
         makes_socket=bool(answer.first("sshd", "generator")),
         session=([*(answer.first("sshd", "connection") or "").split(), "", "", ""])[2],
@@ -95,27 +108,29 @@ def config_lines(answer: Answer) -> tuple[ConfigLine, ...]:
 
 
 def includes_drop_ins(lines: tuple[ConfigLine, ...]) -> bool:
-    """Whether the main file includes sshd_config.d above any Match and any of the options.
+    """Whether our drop-in is read, or would be, before any file but other drop-ins sets one of our options.
 
     sshd takes the first value it meets (sshd_config(5)), so only then does a drop-in have the last word.
     """
-    for line in lines:
-        if line.path == MAIN and line.keyword == "include" and "sshd_config.d" in line.rest:
+    ours = ConfigLine(DROP_IN, 0, "", "")
+    for line in in_reading_order((ours, *lines)):
+        if line == ours:
             return True
-        if line.path == MAIN and line.keyword in X11:
+        if line.keyword in OURS and PurePosixPath(line.path).parent != PurePosixPath(DROP_IN).parent:
             return False
     return False
 
 
-def in_reading_order(lines: tuple[ConfigLine, ...]) -> tuple[ConfigLine, ...]:
-    """The lines that set an option, in the order sshd reads them; drop-ins only where they are included."""
-    options = [line for line in lines if line.keyword in OPTIONS]
-    main = [line for line in options if line.path == MAIN]
-    drop_ins = sorted((line for line in options if line.path != MAIN), key=lambda line: (line.path, line.number))
-    if includes_drop_ins(lines):
-        return (*drop_ins, *main)
-    included = any(line.path == MAIN and line.keyword == "include" for line in lines)
-    return (*main, *drop_ins) if included else tuple(main)
+def in_reading_order(lines: tuple[ConfigLine, ...], path: str = MAIN, level: int = 1) -> Iterator[ConfigLine]:
+    """The lines of a file as sshd reads them: what an Include names stands in its place, sorted by path."""
+    # sshd goes 16 levels down (servconf.c, SERVCONF_MAX_DEPTH); a file that includes itself must not keep us here.
+    others = sorted({line.path for line in lines}) if level < 4 else []
+    for line in (line for line in lines if line.path == path):
+        if line.keyword != "include":
+            yield line
+            continue
+        for other in filter(line.includes, others):
+            yield from in_reading_order(lines, other, level + 1)
 
 
 def match_blocks(lines: tuple[ConfigLine, ...]) -> tuple[MatchBlock, ...]:
@@ -123,7 +138,7 @@ def match_blocks(lines: tuple[ConfigLine, ...]) -> tuple[MatchBlock, ...]:
     blocks = []
     for head in (line for line in lines if line.keyword == "match"):
         options = tuple(
-            (line.keyword, line.rest)
+            (line.keyword, line.value)
             for line in lines
             if (line.path, line.match) == (head.path, head.number) and line.keyword in OPTIONS
         )
@@ -136,7 +151,7 @@ def our_options(lines: Iterable[ConfigLine]) -> tuple[tuple[str, str], ...] | No
     """What our block sets or, where there is none, our drop-in."""
     ours = [line for line in lines if line.ours and line.keyword in OPTIONS]
     block = [line for line in ours if line.path == MAIN]
-    return tuple((line.keyword, line.rest) for line in block or ours) or None
+    return tuple((line.keyword, line.value) for line in block or ours) or None
 
 
 def read_units(answer: Answer) -> dict[str, dict[str, list[str]]]:

@@ -37,6 +37,69 @@ def test_match_blocks_are_told_by_their_line_and_end_with_their_file() -> None:
     assert found.sources == ()
 
 
+INCLUDED = config("X11Forwarding no", path="etc/ssh/site.conf")
+
+
+@pytest.mark.parametrize(
+    ("main", "comes_first"),
+    [
+        (('Include "/etc/ssh/sshd_config.d/*.conf"', "PrintMotd yes"), True),
+        (("Include=sshd_config.d/*.conf",), True),
+        (("Include /etc/other/*.conf sshd_config.d/*",), True),
+        (("Include /etc/ssh/sshd_config.d/50-*.conf",), False),
+        (("Include /etc/ssh/sshd_config.d/*.conf.disabled",), False),
+        (("Include /etc/ssh/sshd_config.d/site/*.conf",), False),
+        (("AddressFamily any", "Include /etc/ssh/sshd_config.d/*.conf"), False),
+        (("Include site.conf", "Include /etc/ssh/sshd_config.d/*.conf"), False),
+        (("Include /etc/ssh/sshd_config.d/*.conf", "Include site.conf"), True),
+        (("Match all", "Include /etc/ssh/sshd_config.d/*.conf"), False),
+        (("Match User bob", "Include site.conf", "PrintMotd yes"), False),
+    ],
+)
+def test_whether_our_drop_in_would_be_read_first(main: tuple[str, ...], comes_first: bool) -> None:
+    assert sshd_of(*config(*main), *INCLUDED).includes_drop_ins is comes_first
+
+
+def test_lines_stand_in_the_order_in_which_sshd_reads_them() -> None:
+    drop_in = "etc/ssh/sshd_config.d/50-a.conf"
+    found = sshd_of(
+        *config("PrintMotd yes", "Include /etc/ssh/sshd_config.d/*.conf", "PrintMotd no"),
+        *config("Include site.conf", "PrintMotd no", path=drop_in),
+        *INCLUDED,
+        *config("PrintMotd no", path="etc/ssh/nobodys.conf"),
+    )
+    places = [place for _, place in found.sources]
+    assert places == [f"/{MAIN}:1", "/etc/ssh/site.conf:1", f"/{drop_in}:2", f"/{MAIN}:3"]
+
+
+def test_file_that_includes_itself_comes_to_an_end() -> None:
+    assert sshd_of(*config("Include sshd_config", "PrintMotd no")).sources[-1] == ("printmotd", f"/{MAIN}:2")
+
+
+def test_values_are_read_as_sshd_takes_them() -> None:
+    found = sshd_of(*config("Match User bob", 'X11Forwarding "No"', "TCPKeepAlive yes # for him"))
+    assert found.matches[0].options == (("x11forwarding", "no"), ("tcpkeepalive", "yes"))
+
+
+def test_files_that_others_include_are_read(tmp_path: Path) -> None:
+    files = {
+        MAIN: 'Include "/etc/ssh/site/*.conf" more.conf\r\nX11Forwarding yes\r\n',
+        "etc/ssh/site/a.conf": "\tinclude=deep.conf\n",
+        "etc/ssh/more.conf": "Include /etc/ssh/sshd_config\nMatch User bob\n X11Forwarding no\r\n",
+        "etc/ssh/deep.conf": "PrintMotd yes\n",
+        "etc/ssh/nobodys.conf": "PrintMotd no\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "tools").mkdir()
+    found = parse_probe(run_probe(tmp_path, [link_tools(tmp_path / "tools")])).sshd
+    assert ("printmotd", "/etc/ssh/deep.conf:1") in found.sources
+    assert ("x11forwarding", f"/{MAIN}:2") in found.sources
+    assert found.matches[0].options == (("x11forwarding", "no"),)
+    assert not any("nobodys" in place for _, place in found.sources)
+
+
 def test_our_block_is_what_stands_between_the_marks() -> None:
     marks = ("# BEGIN pyinfra-gpu-hosts", "X11Forwarding yes", "# END pyinfra-gpu-hosts", "PrintMotd no")
     found = sshd_of(*config(*marks))
@@ -125,6 +188,15 @@ def test_sshd_is_asked_for_our_own_connection(tmp_path: Path) -> None:
     assert found.login == (("x11forwarding", "no"),)
     assert found.session == "10.0.0.7"
     assert parse_probe(run_probe(tmp_path, path)).sshd.login is None
+
+
+def test_sshd_that_has_not_run_yet_is_asked_without_keys(tmp_path: Path) -> None:
+    """OpenSSH 10.0 before the first connection to ssh.socket: `Missing privilege separation directory: /run/sshd`."""
+    (tmp_path / "sshd").write_text("#!/bin/sh\n[ \"$*\" != '-T -G' ] || echo 'x11forwarding yes'\n")
+    (tmp_path / "sshd").chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    found = parse_probe(run_probe(tmp_path, [tmp_path, link_tools(tmp_path / "tools")])).sshd
+    assert (found.effective, found.complaint) == ((("x11forwarding", "yes"),), "")
 
 
 def test_a_broken_file_is_told_in_sshds_words(tmp_path: Path) -> None:

@@ -98,6 +98,36 @@ def test_our_lines_go_to_the_top_of_the_main_file_where_drop_ins_do_not_come_fir
     assert (change.path, change.read) == (path, DIGEST if path == MAIN else "")
 
 
+def test_our_drop_in_goes_though_sshd_does_not_read_drop_ins_first_any_more() -> None:
+    plan = plan_sshd(Settings(sshd_x11=False), on(replace(SSHD, ours=X11_OPTIONS, includes_drop_ins=False)))
+    assert plan.change
+    assert (plan.change.path, plan.change.text, plan.change.read) == (DROP_IN, "", "")
+
+
+def test_drop_in_that_sshd_reads_before_ours_is_refused_before_anything_is_done() -> None:
+    rival = "/etc/ssh/sshd_config.d/00-a.conf:2"
+    plan = plan_sshd(Settings(), with_sshd("x11forwarding", "no", by=rival))
+    assert plan.change is None
+    assert plan.refusal
+    assert rival in plan.refusal.seen
+    assert plan_sshd(Settings(), with_sshd("x11forwarding", "no", by="/etc/ssh/sshd_config.d/50-a.conf:2")).change
+
+
+def test_option_that_this_sshd_was_built_without_is_left_out() -> None:
+    """As Arch Linux builds it (--disable-lastlog): it could never come into force."""
+    without = tuple(pair for pair in changed("printmotd", "yes") if pair[0] != "printlastlog")
+    plan = plan_sshd(Settings(), on(replace(SSHD, effective=without)))
+    assert plan.change
+    assert "PrintLastLog" not in plan.change.text
+    assert "printlastlog" not in dict(plan.expected)
+    assert any("PrintLastLog" in note.choice for note in plan.notes)
+
+
+def test_xauth_that_is_still_missing_is_judged_a_note() -> None:
+    verdicts = {one.verdict: str(one) for one in findings(on(replace(SSHD, xauth=None)))}
+    assert "xauth" in verdicts[Verdict.NOTE]
+
+
 @pytest.mark.parametrize("block", [True, False])
 def test_our_lines_of_the_same_options_stay(block: bool) -> None:
     host = on(replace(SSHD, ours=X11_OPTIONS, block=block, includes_drop_ins=not block))
