@@ -149,11 +149,11 @@ if ! wrong=$(first_wrong "$@"); then
     "grep -ri ${wrong:-x11} /etc/ssh on the host; or set sshd_x11 = False"
 fi
 # The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come; where
-# the disk is full just then, it tries again.
+# the disk is full just then, it tries again, as long as there is something to take back.
 # flock opens the lock's file for reading: it does not get a new time long after a confirmed change.
 # shellcheck disable=SC2016
-setsid sh -c 'sleep "$3"; until flock "$1/lock" sh "$1/take_back" "$2"; do sleep "$3"; done' timer "$dir" "$token" "$patience" \
-  >/dev/null 2>&1 </dev/null &
+setsid sh -c 'while sleep "$3" && [ -e "$1/pending" ]; do flock "$1/lock" sh "$1/take_back" "$2" && break; done' \
+  timer "$dir" "$token" "$patience" >/dev/null 2>&1 </dev/null &
 if ! sh "$dir/take_back" "$token" reload >"$RUN/error" 2>&1; then
   settle "$token"
   fail "sshd did not read the X11 options again; they were taken back" "$(short "$RUN/error")" "systemctl status ssh on the host"

@@ -61,4 +61,7 @@ def controller_environment(state: State, client: str = "") -> dict[str, str]:
 
 def fleet_of(state: State) -> list[tuple[str, dict[str, Any]]]:
     """The demo's fleet as a pyinfra group; hosts that tests started beside it are left out."""
-    return [(name, host_data(state.hosts[name], state)) for name in FLEET if name in state.hosts]
+    data = {name: host_data(state.hosts[name], state) for name in FLEET if name in state.hosts}
+    if "server" in data:
+        data["server"]["containers"] = {"see": {"kind": "hello_gpu"}}
+    return list(data.items())
