@@ -8,6 +8,8 @@ base=/etc/gpu-hosts/containers
 staged=/etc/gpu-hosts/containers.new
 former=/etc/gpu-hosts/containers.before # a project's folder here: a change of it has begun
 data=/var/lib/gpu-hosts-containers      # relative paths in the owner's compose files start here
+# In a project's folder while what runs need not be of its files. It is no file of any plan, and so another run is due.
+unfinished=unfinished
 project_label=com.docker.compose.project
 service_label=com.docker.compose.service
 settled=5 # seconds that a service without a health check must have run: most that cannot work end before
@@ -170,6 +172,7 @@ listeners() {
 # settle NAME: where a change was broken off, what was there before counts again.
 settle() {
   [ -e "$former/$1" ] || return 0
+  echo 'a change was broken off' >"$former/$1/$unfinished"
   rm -rf "${base:?}/$1"
   mv "$former/$1" "$base/$1"
 }
@@ -206,7 +209,12 @@ restore() {
   mv "$former/$1" "$base/$1" || { echo broken && return; }
   place "$1"
   # shellcheck disable=SC2086
-  if compose "$1" "$base/$1" up --detach --remove-orphans $recreate >>"$RUN/log" 2>&1; then echo former; else echo broken; fi
+  if compose "$1" "$base/$1" up --detach --remove-orphans $recreate >>"$RUN/log" 2>&1; then
+    rm -f "$base/$1/$unfinished"
+    echo former
+  else
+    echo broken
+  fi
 }
 
 # unknown_services NAME: those that are named to us, and that the owner's file does not have, which is in $RUN/alone.
@@ -305,8 +313,10 @@ bring_up() {
   if [ -e "$base/$1" ]; then
     wake "$1"
     [ "$(parts_of "$base/$1")" = "$(parts_of "$staged/$1")" ] || recreate=--force-recreate
+    echo 'a change has begun' >"$base/$1/$unfinished"
     mv "$base/$1" "$former/$1"
   fi
+  echo 'a change has begun' >"$staged/$1/$unfinished"
   mv "$staged/$1" "$base/$1"
   stage=$(start "$1")
   if [ -n "$stage" ]; then
@@ -315,6 +325,7 @@ bring_up() {
   fi
   [ ! -e "$former/$1" ] || mv "$former/$1" "$former/$1.old"
   rm -rf "${former:?}/$1.old"
+  rm -f "$base/$1/$unfinished"
   printf '@@ %s good\n' "$1"
 }
 
@@ -351,9 +362,9 @@ stage_files() {
         ;;
       file)
         file=$staged/$project/$first
-        mkdir -p "${file%/*}" && printf '%s' "$second" | base64 -d >"$file" || return 1
         # The owner's own may have passwords in it; others may be for whoever runs in a container.
-        case $first in owner.yaml) chmod 0600 "$file" ;; esac
+        case $first in owner.yaml) mask=077 ;; *) mask=022 ;; esac
+        mkdir -p "${file%/*}" && (umask "$mask" && printf '%s' "$second" | base64 -d >"$file") || return 1
         sync "$file"
         ;;
       service) printf '%s %s\n' "$first" "$second" >>"$RUN/new/$project.services" ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 
 import pytest
@@ -121,6 +122,7 @@ def test_project_is_written_and_started(host: Place) -> None:
 
 def test_owners_file_is_for_root_alone_and_comes_after_ours(host: Place) -> None:
     wished = Project("mine", (("compose.yaml", compose("web: up")), ("owner.yaml", compose("web: up", "db: up"))), ())
+    host.stand_in("chmod", "")  # it is never anybody else's, not for a moment
     assert outcome(host, wished) == ("good", "")
     assert stat.S_IMODE(host.path(f"{FOLDER}/mine/owner.yaml").stat().st_mode) == 0o600
     assert stat.S_IMODE(host.path(f"{FOLDER}/mine/compose.yaml").stat().st_mode) == 0o644
@@ -270,6 +272,11 @@ def test_broken_off_at_any_step_the_next_run_makes_it_right(host: Place) -> None
             host.kill_at(step)
             killed = bring_up(host, wished)[0].status == KILLED
             host.kill_no_more()
+            # The probe sees files: where those of a definition are there and no more, its containers are.
+            if files(host) in (dict(old.files), dict(wished.files)):
+                [state] = re.findall("x:\n *image: (.*)", files(host)["compose.yaml"])
+                says = {"up": "running 0 none", "healthy": "running 0 healthy", "crashed": "exited 1"}[state]
+                assert says in host.path("/containers/gpu-hosts-front.x").read_text(), step
             bring_up(host, wished)
             assert files(host) == dict(expected.files), step
             assert running(host) == ["gpu-hosts-front.web", "gpu-hosts-front.x"], step
