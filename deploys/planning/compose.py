@@ -14,6 +14,10 @@ from facts.model import Host
 
 # compose, CHANGELOG.md, 1.27.0: files need no `version`, and `runtime` is there in all of them.
 OLDEST = "1.27"
+# It makes no container anew with Docker 26, whose images have no ContainerConfig (compose 1.29.2, compose/service.py;
+# docs.docker.com/engine/deprecated).
+PLUGIN = "2"
+WITHOUT_CONTAINER_CONFIG = "26"
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Compose:
 
 def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Compose | Refusal:
     """What is there is kept. Where there is none, it comes with a Docker of this run, or from where Docker came."""
-    there = host.docker.compose
-    if there and numbers(there) >= numbers(OLDEST):
+    there, oldest = host.docker.compose, _oldest(host)
+    if there and numbers(there) >= numbers(oldest):
         return Compose(there)
     seen = f"Docker Compose {there}" if there else "`docker compose` and `docker-compose` are not there"
     source = SOURCES.get(docker.packages[0] if docker.packages else host.docker.origin or "")
@@ -36,8 +40,9 @@ def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Com
     if row is None:
         return Refusal(
             Area.CONTAINERS,
-            f"containers need Docker Compose {OLDEST} or newer",
-            f"{seen}; Docker is {host.docker.origin or 'unknown'}, on {host.os.pretty_name or 'an unknown system'}",
+            f"containers need Docker Compose {oldest} or newer",
+            f"{seen}; Docker is {host.docker.server_version or ''} of {host.docker.origin or 'unknown origin'}, on "
+            f"{host.os.pretty_name or 'an unknown system'}",
             "put the plugin docker-compose into /usr/local/lib/docker/cli-plugins (docs.docker.com/compose/install)",
         )
     if row.compose in docker.packages:
@@ -45,3 +50,8 @@ def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Com
     if refusal := refuse_packages(host, Area.CONTAINERS, MANAGERS):
         return refusal
     return Compose(row.compose_version, (row.compose,), (Note(f"installs {row.compose}", seen),))
+
+
+def _oldest(host: Host) -> str:
+    """The oldest Docker Compose that works with the Docker that is there."""
+    return PLUGIN if numbers(host.docker.server_version or "") >= numbers(WITHOUT_CONTAINER_CONFIG) else OLDEST

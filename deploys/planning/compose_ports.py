@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from deploys.planning.records import Area, Note, Refusal
 from facts.model import Host
 
 # The short form of the Compose specification: [HOST:]PUBLISHED:CONTAINER, each of the two a port or a range of them.
 SHORT = re.compile(
-    r"- +[\"']?(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]):)?(?P<first>\d+)(?:-(?P<last>\d+))?:\d+(?:-\d+)?"
-    r"(?:/tcp)?[\"']?(?: +#.*)?"
+    r"- +[\"']?(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:.]+\]):)?(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?:"
+    r"\d+(?P<inside>-\d+)?(?:/tcp)?[\"']?(?: +#.*)?"
 )
 EVERYWHERE = "0.0.0.0"
 
@@ -39,6 +39,22 @@ class Published:
         return self.port == other.port and is_same
 
 
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """An IP address, or None."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def refuse_address(address: str) -> Refusal | None:
+    """Why ports cannot be published there: Docker takes IP addresses alone."""
+    if read_address(address):
+        return None
+    remedy = "set address to 127.0.0.1, or to an IP address of the host"
+    return Refusal(Area.CONTAINERS, "the ports are published on an IP address", f"address is {address!r}", remedy)
+
+
 def _is_any(address: str) -> bool:
     return address in ("", "*", EVERYWHERE, "::")
 
@@ -46,12 +62,15 @@ def _is_any(address: str) -> bool:
 def read_published(text: str) -> tuple[Published, ...]:
     """The ports that a compose file publishes, as far as its lines have the short form, without variables in it."""
     found = (SHORT.fullmatch(item) for line in text.splitlines() for item in _items(line.strip()))
-    return tuple(
-        Published((one["address"] or EVERYWHERE).strip("[]"), port)
-        for one in found
-        if one
-        for port in range(int(one["first"]), int(one["last"] or one["first"]) + 1)
-    )
+    return tuple(port for one in found if one for port in _read(one))
+
+
+def _read(found: re.Match[str]) -> list[Published]:
+    """The ports of one item; none of what Docker does not take, or of a range of which it takes one that is free."""
+    address = (found["address"] or EVERYWHERE).strip("[]")
+    if read_address(address) is None or bool(found["last"]) is not bool(found["inside"]):
+        return []
+    return [Published(address, port) for port in range(int(found["first"]), int(found["last"] or found["first"]) + 1)]
 
 
 def _items(line: str) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+# What the Compose specification takes for a name of a service.
+Service = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$")]
 # Docker's own form of a size: 512m, 4g.
 Size = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}[kmg]$")]
 
@@ -88,11 +90,11 @@ class ComposeFile(_Wish):
 
     kind: Literal["compose"]
     file: str = Field(description="Your compose file. Files beside it are not brought along.")
-    gpu: tuple[str, ...] = Field(default=(), description="Services of it that get the GPU.")
+    gpu: tuple[Service, ...] = Field(default=(), description="Services of it that get the GPU.")
     gpu_by: Literal["auto", "runtime", "gpus", "deploy", "cdi"] = Field(
         default="auto", description="How: `runtime: nvidia`, `gpus: all`, `deploy` with devices, or a CDI name."
     )
-    done: tuple[str, ...] = Field(default=(), description="Services that end by themselves, with status 0.")
+    done: tuple[Service, ...] = Field(default=(), description="Services that end by themselves, with status 0.")
 
 
 ContainerWish = Annotated[HelloGpu | HelloAudio | HelloVideo | Modelbox | ComposeFile, Field(discriminator="kind")]

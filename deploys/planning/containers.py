@@ -36,7 +36,6 @@ FOLDER = "/etc/gpu-hosts/containers"
 PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
 NAME = rf"{FOLDER}/([a-z0-9][a-z0-9_-]*)/(.+)"
 PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
-HOST_NETWORK = "network_mode: host"
 # `docker compose run` makes containers of a service besides those that are the service.
 ONE_OFF = r".*[-_]run[-_][0-9a-f]{12}"
 
@@ -135,7 +134,7 @@ def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> d
     checked: dict[str, Project | Refusal] = {}
     for name, answer in answers.items():
         if isinstance(answer, Project):
-            ports = _ports(answer)
+            ports = _published(answer)
             refusal = refuse_twice(ports, taken) or refuse_taken(ports, host, own=own)
             taken |= {} if refusal else dict.fromkeys(ports, name)
             answer = replace(refusal, brief=f"{name}: {refusal.brief}") if refusal else answer
@@ -143,29 +142,20 @@ def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> d
     return checked
 
 
-def _ports(project: Project) -> tuple[Published, ...]:
-    """Those that it publishes, and those that it listens on itself in the host's network."""
-    answers = (Published(answer.address, answer.port) for answer in project.answers)
-    return tuple(dict.fromkeys((*_published(project), *answers)))
-
-
 def _published(project: Project) -> tuple[Published, ...]:
     return tuple(port for path, text in project.files if path.endswith(".yaml") for port in read_published(text))
 
 
 def _ports_of_ours(host: Host) -> tuple[Published, ...]:
-    """Those of our projects that run. One in the host's network may have any that its file names.
+    """Those of our projects that run.
 
     An owner's file is not read again: where one runs, ports that Docker's proxy holds may be its own.
     """
     running = {container.project for container in host.docker.running_containers}
     texts = [text for name, files in _files_there(host).items() if PREFIX + name in running for text in files.values()]
-    named = {int(found) for text in texts if HOST_NETWORK in text for found in re.findall(r"\b\d{1,5}\b", text)}
     has_owners = any(text.startswith("sha256:") for text in texts)
     may_be_ours = [
-        Published(one.address, one.port)
-        for one in host.listeners
-        if one.port in named or (has_owners and one.process.startswith(PROXY))
+        Published(one.address, one.port) for one in host.listeners if has_owners and one.process.startswith(PROXY)
     ]
     return (*may_be_ours, *(port for text in texts for port in read_published(text)))
 
@@ -232,12 +222,16 @@ def _fault(container: Container, wanted: str) -> str:
     if wanted == "done":
         if container.running:
             return "has not ended yet"
-        return "" if container.exit_code == 0 else f"has ended with {container.exit_code}"
+        return "" if container.exit_code == 0 else _ended(container)
     if not container.running:
-        return f"does not run, and has ended with {container.exit_code}"
+        return f"does not run, and {_ended(container)}"
     if container.health not in ("", "healthy"):
         return f"is {container.health}"
     return "has no health check" if wanted == "healthy" and not container.health else ""
+
+
+def _ended(container: Container) -> str:
+    return "was never started" if container.exit_code is None else f"has ended with {container.exit_code}"
 
 
 def _files_there(host: Host) -> dict[str, dict[str, str]]:

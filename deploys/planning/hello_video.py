@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from deploys.planning.cameras import cameras_of, why_no_camera
 from deploys.planning.catalogue import Catalogue
+from deploys.planning.compose_ports import refuse_address
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import HelloVideo
 from deploys.planning.records import Answer, Area, Note, Project, Refusal
@@ -29,11 +30,12 @@ CDI_SINCE = "1.28"  # Docker Compose: devices of a reservation
 
 def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalogue) -> Project | Refusal:
     """A container that serves a camera's picture as MJPEG, healthy while it gives frames."""
+    if refusal := refuse_address(wish.address):
+        return refusal
     camera = choose_camera(wish.camera, host)
     if isinstance(camera, Refusal):
         return camera
-    refusal = _refuse_camera(camera, host) or _refuse_access(wish, camera, host)
-    if refusal:
+    if refusal := _refuse_camera(camera, host) or _refuse_access(wish, camera, host):
         return refusal
     image = pulled_image(wish.image, host, catalogue) if wish.image else built_image("hello_video")
     if isinstance(image, Refusal):

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deploys.planning.catalogue import Catalogue
+from deploys.planning.compose_ports import read_address
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import Modelbox
 from deploys.planning.gpu_access import GpuAccess, has_gpu
 from deploys.planning.image_plan import LocalFiles, driver_afterwards
 from deploys.planning.modelbox_boot import INSIDE, Boot, can_remake, choose_boot, refuse_systemd, remake
-from deploys.planning.modelbox_wish import read_address, read_keys, refuse_wish
+from deploys.planning.modelbox_wish import read_keys, refuse_wish
 from deploys.planning.records import Answer, Area, DriverPlan, Note, Project, Refusal
 from deploys.planning.service_image import ServiceImage, pulled_image, read_file
+from deploys.planning.versions import numbers
 from facts.model import Host
 
 SERVICE = "modelbox"
@@ -112,10 +114,6 @@ def _choose_accelerator(wish: Modelbox, host: Host, gpu: GpuAccess | Refusal) ->
     return Accelerator(wish.engine, environment=nothing, notes=notes)
 
 
-def _has_gpu(host: Host) -> bool:
-    return bool(host.gpus or host.jetson or (host.wsl and host.wsl.gpu_device))
-
-
 def _gpu(engine: str, gpu: GpuAccess | Refusal) -> Accelerator | Refusal:
     if isinstance(gpu, Refusal):
         remedy = f'{gpu.remedy}; or set accelerator = "none", for the processor alone'
@@ -140,10 +138,10 @@ def _ascend(engine: str, host: Host) -> Accelerator | Refusal:
     if engine != "mindspore":
         seen = f"engine is {engine}"
         return _refuse("the images for Ascend processors have mindspore alone", seen, 'set engine = "mindspore"')
-    binds = [
-        {"type": "bind", "source": path, "target": path, "read_only": True, "bind": {"create_host_path": False}}
-        for path in ASCEND_FILES
-    ]
+    # Docker Compose 2 would make a folder of each that is not there, and the one before knows no such key.
+    is_old = numbers(host.docker.compose or "2") < numbers("2")
+    never = {} if is_old else {"bind": {"create_host_path": False}}
+    binds = [{"type": "bind", "source": path, "target": path, "read_only": True, **never} for path in ASCEND_FILES]
     choice = "the image is for Ascend 310"
     note = Note(choice, "`npu-smi info` tells; for a 310P set image to modelbox-develop-mindspore_…-d310p-…")
     keys = {"devices": [f"{path}:{path}" for path in (*devices, *ASCEND_DEVICES)]}

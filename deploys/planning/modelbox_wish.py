@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePosixPath
 
+from deploys.planning.compose_ports import refuse_address
 from deploys.planning.container_settings import Modelbox
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.records import Area, Refusal
@@ -19,15 +19,7 @@ KEY = re.compile(r"(\S.*\s)?(ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-)\S+\s+AAAA[0-9A-
 
 def refuse_wish(wish: Modelbox) -> Refusal | None:
     """Why the container cannot be had on any host."""
-    return _refuse_project(wish.project) or _refuse_address(wish.address) or _refuse_ports(wish)
-
-
-def read_address(text: str) -> IPv4Address | IPv6Address | None:
-    """An IP address, or None."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
+    return _refuse_project(wish.project) or refuse_address(wish.address) or _refuse_ports(wish)
 
 
 def read_keys(wish: Modelbox, files: LocalFiles) -> str | Refusal | None:
@@ -60,13 +52,6 @@ def _refuse_project(path: str) -> Refusal | None:
     else:
         return None
     return _refuse(f"{path} is not a project's folder", seen, "set project to a folder of its own, as /srv/modelbox is")
-
-
-def _refuse_address(address: str) -> Refusal | None:
-    if read_address(address):
-        return None
-    remedy = "set address to 127.0.0.1, or to an IP address of the host"
-    return _refuse("the ports are published on an IP address", f"address is {address!r}", remedy)
 
 
 def _refuse_ports(wish: Modelbox) -> Refusal | None:

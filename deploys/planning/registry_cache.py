@@ -181,12 +181,15 @@ def _why_start(upstream: str, text: str, host: Host, docker: DockerPlan) -> str:
 
 
 def _unwished(host: Host, upstreams: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
-    """Names of containers of ours for other upstreams, by what runs and by the files there."""
+    """Names of containers of ours for other upstreams, by what runs and by the files there.
+
+    A cache is of no compose project: those of one that somebody has called cache have such names too.
+    """
     wished = {container_name(upstream) for upstream, _ in upstreams}
     containers = {
         container.name
         for container in host.docker.containers or ()
-        if container.name.startswith(PREFIX) and not container.name.endswith(BEFORE)
+        if container.name.startswith(PREFIX) and not container.name.endswith(BEFORE) and not container.project
     }
     files = {
         PREFIX + path.removeprefix(f"{FOLDER}/").removesuffix(".yml")

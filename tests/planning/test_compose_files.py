@@ -29,6 +29,10 @@ NO_GPU = Refusal(Area.CONTAINERS, "no GPU", "-", "-")
         ('- "${PORT:-80}:80"', []),
         ('- "/data:/data"', []),
         ('- "c 81:* rw"', []),
+        # No address, no ports; a range of which Docker takes one that is free.
+        ('- "300.1.1.1:80:80"', []),
+        ('- "80-9999999999:80"', []),
+        ('- "8000-8010:80"', []),
     ],
 )
 def test_published_ports(line: str, ports: list[tuple[str, int]]) -> None:

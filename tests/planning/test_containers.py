@@ -85,6 +85,9 @@ def test_right_project_is_left_alone() -> None:
         ((WEB,), "migrate is not there"),
         ((WEB, container("migrate")), "migrate has not ended yet"),
         ((WEB, replace(container("migrate"), running=False, exit_code=2)), "migrate has ended with 2"),
+        # Made, and never started: Docker says 0 of it, too.
+        ((WEB, replace(container("migrate"), running=False)), "migrate was never started"),
+        ((replace(container("web"), running=False), DONE), "web does not run, and was never started"),
         ((replace(container("web"), running=False, exit_code=137), DONE), "web does not run, and has ended with 137"),
         ((replace(container("web"), restarting=True), DONE), "web starts again and again"),
         ((replace(container("web"), health="unhealthy"), DONE), "web is unhealthy"),
@@ -211,6 +214,12 @@ def test_port_that_others_reach_is_told(port: str, is_told: bool) -> None:
         # It comes with Docker itself, or, on Debian 12, in a package of its own.
         (BARE, ()),
         (replace(HOST, docker=replace(HOST.docker, compose=None)), ("docker-compose-plugin",)),
+        # The one in Python says 'ContainerConfig' and stops, half-way through, where Docker is 26 or newer.
+        (replace(HOST, docker=replace(HOST.docker, compose="1.29.2", server_version="25.0.5")), ()),
+        (
+            replace(HOST, docker=replace(HOST.docker, compose="1.29.2", server_version="26.0.0")),
+            ("docker-compose-plugin",),
+        ),
         (replace(on("debian-12"), docker=replace(HOST.docker, compose=None, origin="docker.io")), ("docker-compose",)),
         (
             replace(on("ubuntu-24.04"), docker=replace(HOST.docker, compose=None, origin="docker.io")),

@@ -211,6 +211,7 @@ def test_cameras_are_refused_with_what_there_is(
         ({}, replace(DOCKER_DESKTOP, cameras=HOST.cameras), "machine of its own"),
         ({"access": "cdi"}, replace(HOST, docker=replace(HOST.docker, cdi=False)), 'docker_features = {"cdi": True}'),
         ({"access": "cdi"}, with_compose("1.27.4"), "Docker Compose 1.27.4"),
+        ({"address": "localhost"}, HOST, "the ports are published on an IP address"),
         ({"image": "nvcr.io/nvidia/l4t-base:r32.7.1"}, HOST, "cannot run on this host"),
     ],
 )

@@ -161,6 +161,9 @@ def test_ascend_processors_and_the_driver_read_only() -> None:
     assert bind.format("/usr/local/Ascend/driver/lib64") in text
     assert bind.format("/usr/local/dcmi") in text
     assert project({}, ASCEND).proofs == (("modelbox", "ls /dev/davinci0", "/dev/davinci0"),)
+    # docker-compose 1.29's schema has no such key (compose_spec.json), and it makes nothing that is not there.
+    assert "create_host_path: false" in text
+    assert "create_host_path" not in compose({}, with_docker(ASCEND, "20.10.24", compose="1.29.2"))
 
 
 # How people get in

@@ -171,6 +171,9 @@ def test_an_upstream_that_is_not_wished_for_goes() -> None:
 def test_containers_of_others_and_of_an_interrupted_run_are_no_upstreams() -> None:
     names = ("registry", "gpu-hosts-proof", "gpu-hosts-cache-nvcr.io_before")
     containers = tuple(Container(name, name, "registry", "runc") for name in names)
+    # Docker Compose's name for what `containers` has as "cache".
+    theirs = Container("9", "gpu-hosts-cache-redis-1", "redis", "runc", project="gpu-hosts-cache", service="redis")
+    containers = (*containers, theirs)
     assert plan(Settings(), replace(HOST, docker=replace(HOST.docker, containers=containers))) == CachePlan(
         folder="/var/lib/gpu-hosts-cache"
     )
