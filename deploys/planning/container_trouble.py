@@ -28,6 +28,10 @@ AFTER = {
     "broken": "and what is left of it is not right either",
 }
 GOOD = ("good", "removed")
+MOUNT = "error mounting"  # among REFUSALS
+# compose 1.29.2, compose/config/interpolation.py; compose-go, interpolation/interpolation.go: the value comes after it.
+QUOTES = r'.*interpolation format for ("[^"]*" option in [a-z]+ "[^"]*"|[^\s:]*)'
+DRIVERS_FILE = rf'{MOUNT} "[^"]*(nvidia|cuda)'
 TOLD, SHOWN = 3, 25  # lines of what was seen: on one line, and, where there are more, below
 
 
@@ -57,8 +61,16 @@ def read_outcomes(said: str) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
             firewalls += after
         else:
             words = tuple(_printable(line.removeprefix("  ")) for line in lines)
-            outcomes.append(Outcome(name, stage, "".join(after), words))
+            outcomes.append(Outcome(name, stage, "".join(after), _without_values(words)))
     return tuple(outcomes), tuple(firewalls)
+
+
+def _without_values(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Docker Compose quotes all of a value that has a dollar sign too many, and that may be a password."""
+    for index, line in enumerate(words):
+        if found := re.match(QUOTES, line, re.IGNORECASE):
+            return (*words[:index], f"{found[0]}: what stands there is not told; a dollar sign in it is written as $$")
+    return words
 
 
 def _printable(line: str) -> str:
@@ -81,7 +93,9 @@ def explain_outcome(outcome: Outcome, catalogue: Catalogue) -> str:
 
 def find_causes(words: str, catalogue: Catalogue) -> tuple[str, ...]:
     """Known causes of what Docker, the toolkit and programs in containers say, each with what to do."""
-    injection = next((f"the GPU did not reach it: {text}" for part, text in REFUSALS.items() if part in words), "")
+    # runc's words for the driver's files, which CDI names, are those for any file of anybody's.
+    about_gpu = {part: text for part, text in REFUSALS.items() if part != MOUNT or re.search(DRIVERS_FILE, words)}
+    injection = next((f"the GPU did not reach it: {text}" for part, text in about_gpu.items() if part in words), "")
     return (*([injection] if injection else []), *diagnose(words, catalogue))
 
 

@@ -18,6 +18,9 @@ Failed to allocate manager object: Read-only file system
 Exiting PID 1..."""
 
 
+MOUNT = 'error during container init: error mounting "{}" to rootfs at "/x": mount src=x, dst=/x'
+
+
 @pytest.mark.parametrize(
     ("said", "cause"),
     [
@@ -36,6 +39,15 @@ Exiting PID 1..."""
         ("exec /usr/local/bin/python3: exec format error", "another architecture"),
         ("manifest for example/a:1 not found: manifest unknown: manifest unknown", "an image is not there"),
         ("failed to stat CDI host device /dev/nvidia0", "CDI specification is outdated"),
+        (
+            f"{MOUNT.format('/usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15')}: no such file",
+            "CDI specification is outdated",
+        ),
+        # Nothing of the GPU's: a file that is not beside the owner's compose file on the host.
+        (
+            MOUNT.format("/srv/nginx.conf") + ": not a directory: Are you trying to mount a directory onto a file",
+            "a file that it mounts is not there",
+        ),
     ],
 )
 def test_known_words_have_a_cause(said: str, cause: str) -> None:
@@ -66,6 +78,23 @@ def test_outcomes_are_read_and_words_of_containers_cannot_pass_for_one() -> None
     ]
     assert outcomes[2].words[1:] == ("@@ back good", " [31mboom [0m")
     assert firewalls == ("ufw",)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # Docker Compose 1 and 2 (compose issue 2507, sero issue 20, QFieldCloud issue 1285).
+        'ERROR: Invalid interpolation format for "environment" option in service "db": "hunter2$"',
+        'invalid interpolation format for services.db.environment.[]: "KEY=hunter2$". You may need to escape any $',
+        "invalid interpolation format for services.db.environment.KEY.\n  You may need to escape any $.\n  hunter2$",
+    ],
+)
+def test_a_password_that_compose_quotes_is_not_told(said: str) -> None:
+    ((outcome,), _) = read_outcomes(f"@@ mine config unchanged\n  {said}\n")
+    text = explain_outcome(outcome, CATALOGUE)
+    assert "hunter2" not in text
+    assert "db" in text
+    assert "is written as $$" in text
 
 
 def test_failure_in_three_parts() -> None:
