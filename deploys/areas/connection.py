@@ -26,6 +26,19 @@ def tune(host: Host) -> None:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def address_of(host: Host) -> str | None:
+    """The IP address that the SSH connection goes to; None where there is none, or it goes through a jump host."""
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    # A channel through a jump host gives that one's address for the host's.
+    if transport is None or not hasattr(transport.sock, "setsockopt"):
+        return None
+    try:
+        return str(transport.sock.getpeername()[0])
+    except OSError:
+        return None
+
+
 def close(connector: BaseConnector) -> None:
     """Close the connection for good: pyinfra's own disconnect leaves the socket open.
 

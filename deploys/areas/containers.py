@@ -14,6 +14,7 @@ from pyinfra.api.operation import operation
 from pyinfra.api.state import State
 
 from deploys.areas.access import Access, load_detached, run_now
+from deploys.areas.connection import address_of
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.compose_ports import Published
 from deploys.planning.container_trouble import explain_outcome, explain_unreachable, read_outcomes
@@ -93,20 +94,9 @@ def _look_from_here(host: Host, project: Project, firewalls: tuple[str, ...]) ->
     for answer in project.answers:
         if Published(answer.address, answer.port).is_loopback:
             continue
-        address = _address(host)
+        address = address_of(host)
         if address and not _is_let_in(address, answer.port):
             host.log(explain_unreachable(project.name, answer, address, firewalls), log_func=logger.warning)
-
-
-def _address(host: Host) -> str | None:
-    """The address that the SSH connection goes to; None where it is another's, or there is none."""
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
-    peer = getattr(transport.sock, "getpeername", None) if transport else None
-    try:
-        return str(peer()[0]) if peer else None
-    except (OSError, TypeError, IndexError):
-        return None
 
 
 def _is_let_in(address: str, port: int) -> bool:
