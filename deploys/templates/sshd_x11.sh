@@ -22,7 +22,7 @@ write_take_back() {
   done >/dev/null 2>&1
   printf "dir='%s' file='%s' was=%s ours=%s block='%s' try=%s\n" \
     "$dir" "$file" "$(digest "$file")" "$(digest "$RUN/new")" "$read" "$try"
-  printf "begin='%s' end='%s'\n" "$begin" "$end"
+  printf "begin='%s' end='%s' sshd='%s'\n" "$begin" "$end" "$sshd"
   cat <<'END_OF_TAKE_BACK'
 [ "$(cat "$dir/pending" 2>/dev/null)" = "$1" ] || exit 0
 reload() {
@@ -74,7 +74,8 @@ elif is_edited; then
 else
   cp -p "$dir/before" "$file.new" && sync "$file.new" && mv -f "$file.new" "$file" || exit 1
 fi
-reload
+# SIGHUP would end an sshd whose files somebody has broken meanwhile: Enterprise Linux' unit does not look at them first.
+"$sshd" -t && reload
 rm -f "$dir/pending"
 rm -f "$dir/before"
 END_OF_TAKE_BACK
@@ -124,7 +125,8 @@ if [ -n "$read" ] && [ "$(digest "$file")" != "$read" ]; then
   fail "sshd's main file is not as it was read, so it was left alone" "$file has changed since" "run this again"
 fi
 [ ! -e "$dir/pending" ] || settle "$(cat "$dir/pending")"
-"$sshd" -t 2>"$RUN/error" || fail "sshd's files are broken already, so nothing was added" "$(short "$RUN/error")" "mend them first"
+"$sshd" -t 2>"$RUN/error" || fail "sshd does not take its files as they are, so nothing was added" \
+  "$(short "$RUN/error")" "mend what it complains of; where /run/sshd is missing, start sshd once"
 marks=$([ -z "$read" ] || grep -xF -e "$begin" -e "$end" "$file")
 if [ -n "$marks" ] && [ "$marks" != "$begin
 $end" ]; then
@@ -145,7 +147,7 @@ fi
 if ! wrong=$(first_wrong "$@"); then
   settle "$token"
   fail "the X11 options did not come into force; ours were taken back" \
-    "${wrong:-everything} is otherwise in sshd -T: another file of /etc/ssh comes first" \
+    "${wrong:-everything} is otherwise in sshd -T: something else comes first" \
     "grep -ri ${wrong:-x11} /etc/ssh on the host; or set sshd_x11 = False"
 fi
 # The timer runs before sshd reads the file. Nobody waits for it, and it takes the lock only when its time has come; where

@@ -195,6 +195,15 @@ def test_sshd_that_ended_when_it_read_ours_runs_again(sshd: Place, was_running: 
     assert sshd.calls("systemctl")[-1] == f"{verb} ssh.service"
 
 
+def test_sshd_whose_files_somebody_broke_meanwhile_is_left_running(sshd: Place) -> None:
+    write(sshd)
+    asked = sshd.calls("systemctl")
+    sshd.stand_in("sshd", "exit 255")
+    end_patience(sshd)
+    assert (content(sshd), is_pending(sshd)) == (None, False)
+    assert sshd.calls("systemctl") == asked
+
+
 @pytest.mark.parametrize("name", ["ssh", "sshd"])
 def test_service_is_reloaded_without_systemd_under_either_name(sshd: Place, name: str) -> None:
     sshd.stand_in("systemctl", "exit 1")
