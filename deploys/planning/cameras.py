@@ -170,7 +170,7 @@ def camera_trouble(camera: Camera, host: Host) -> Trouble | None:
 def _permission_trouble(camera: Camera) -> Trouble | None:
     if not camera.mode or not camera.group:
         return None
-    is_groups, is_everybodys = (int(digit) & 6 == 6 for digit in camera.mode[-2:])
+    is_groups, is_everybodys = (int(digit) & 6 == 6 for digit in camera.mode.zfill(2)[-2:])
     if is_everybodys or (is_groups and camera.group == "video"):
         return None
     return Trouble(

@@ -39,7 +39,7 @@ from_argus() {
 take() {
   echo "time $(date +%s)"
   if holder=$(holder "$1"); then
-    echo "holder $holder"
+    printf 'holder %s\n' "$holder"
     return
   fi
   if [ "$2" = argus ]; then
@@ -49,7 +49,7 @@ take() {
   fi >"$folder/said" 2>&1
   echo "status $?"
   # v4l2-ctl writes a < for each frame.
-  echo "said $(short "$folder/said" | tr -d '<' | tr -cd '[:print:]')"
+  printf 'said %s\n' "$(short "$folder/said" | tr -d '<' | tr -cd '[:print:]')"
   [ -s "$folder/data" ] || return
   [ "$2" = argus ] || timeout -k 5 5 v4l2-ctl -d "$1" --get-fmt-video 2>/dev/null | sed 's/^/format /'
   head -c "$most" "$folder/data" | base64 -w 4096 | sed 's/^/data /'

@@ -66,9 +66,9 @@ short() {
   tail -n "${2:-6}" "$1" 2>/dev/null | tr -s ' \t\n' ' '
 }
 
-# name_process PID: as "name (pid N)".
+# name_process PID: as "name (pid N)". Whoever owns a process may call it anything, with line ends in it, too.
 name_process() {
-  printf '%s (pid %s)' "$(cat "/proc/$1/comm" 2>/dev/null)" "$1"
+  printf '%s (pid %s)' "$(cat "/proc/$1/comm" 2>/dev/null)" "$1" | tr -c '\40-\176' '?'
 }
 
 # opener FILE: a process that has it open, named. A container's file of the same path is another one.

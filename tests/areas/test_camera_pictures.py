@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -128,6 +129,29 @@ def test_camera_that_somebody_has_open_is_left_alone(host: Place) -> None:
     assert f"(pid {os.getpid()})" in shot.holder
     assert (shot.status, shot.data) == (None, b"")
     assert host.calls("v4l2-ctl") == []
+
+
+@pytest.mark.parametrize("name", [r"a\nend\ncam", "a\nend\nstatus 0", r"zoom\c"])
+def test_name_of_who_has_it_cannot_forge_an_answer(host: Place, name: str) -> None:
+    """Anybody may name a process of theirs, and dash's echo reads backslashes."""
+    (host.root / "comm").write_text(f"{name}\n")
+    host.stand_in(
+        "cat", f'case "$*" in */comm) exec {shutil.which("cat")} "$here/comm" ;; esac; exec {shutil.which("cat")} "$@"'
+    )
+    descriptor = os.open("/dev/full", os.O_RDONLY)
+    try:
+        done, [shot] = take(host, "/dev/full", "v4l2", "MJPG", "640", "480", "0")
+    finally:
+        os.close(descriptor)
+    assert f"(pid {os.getpid()})" in shot.holder
+    assert done.output.splitlines().count("end") == 1
+
+
+def test_backslashes_of_the_tool_stay_what_they_are(host: Place) -> None:
+    node = plug_in(host, "video0", b"")
+    (host.root / "video0.does").write_text("printf '%s' 'odd \\nend\\c' >&2; exit 1\n")
+    _, [shot] = take(host, node, "v4l2", "MJPG", "640", "480", "0")
+    assert shot.said.endswith(r"odd \nend\c")
 
 
 def test_sensor_on_csi_is_taken_by_gstreamer(host: Place) -> None:
