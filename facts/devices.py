@@ -33,7 +33,7 @@ class Camera:
     formats: tuple[CameraFormat, ...] | None = None  # None: v4l2-ctl is not there, was not asked, or could not open it
     users: tuple[str, ...] = ()  # processes that have it open: "ffmpeg (pid 812)"; needs root
     group: str = ""  # group that owns the node: video
-    mode: str = ""  # its permissions: 660
+    mode: str = ""  # its permissions, three digits or four: 660
 
     @property
     def stable(self) -> str:

@@ -119,7 +119,8 @@ def _ask(host: Host, access: Access, captures: list[Capture]) -> tuple[Trouble, 
 def _path_for(host: Host) -> Path:
     # A host whose settings cannot be read is on a sheet, too.
     wished = host.data.dict().get("camera_sheet")  # type: ignore[no-untyped-call]
-    return Path(wished if isinstance(wished, str) and wished else Settings().camera_sheet).expanduser().absolute()
+    path = wished if isinstance(wished, str) and wished else Settings().camera_sheet
+    return Path(os.path.expanduser(path)).absolute()  # Path's own fails where ~ is of an unknown user
 
 
 def _enter(host: Host, entry: HostEntry) -> None:

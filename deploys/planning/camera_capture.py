@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from deploys.planning.cameras import Trouble, camera_trouble, cameras_of
+from deploys.planning.cameras import Trouble, camera_trouble, cameras_of, holders_of
 from facts.devices import Camera, CameraFormat
 from facts.model import Host
 
@@ -59,7 +59,7 @@ def choose_captures(host: Host) -> tuple[Capture | Trouble, ...]:
 
 def _choose(camera: Camera, host: Host, sensor: int) -> Capture | Trouble:
     trouble = camera_trouble(camera, host)
-    if camera.users and trouble:
+    if holders_of(camera) and trouble:
         return trouble
     if camera.is_raw:
         return trouble or Capture(camera.device, "argus", "JPEG", *LARGEST, sensor)
@@ -69,7 +69,9 @@ def _choose(camera: Camera, host: Host, sensor: int) -> Capture | Trouble:
     code = next((code for code in SHOWN if code in known), None)
     if code is None:
         return Trouble(
-            f"it gives {', '.join(known)} only, and this format cannot be shown", "look at it with a program that can"
+            f"it gives {', '.join(known)} only, and this format cannot be shown",
+            "look at it with a program that can",
+            is_fault=False,
         )
     return Capture(camera.device, "v4l2", code, *_choose_size(known[code]))
 

@@ -57,7 +57,8 @@ def _enter(camera: Camera, choice: Capture | Trouble, shot: Shot | None, otherwi
 
 
 def _failed(camera: Camera, trouble: Trouble, time: int = 0) -> CameraEntry:
-    return CameraEntry(camera, Mark.BAD, f"gave no picture: {trouble.seen}", trouble.remedy, time=time)
+    mark = Mark.BAD if trouble.is_fault else Mark.WARNING
+    return CameraEntry(camera, mark, f"gave no picture: {trouble.seen}", trouble.remedy, time=time)
 
 
 def describe_entry(entry: CameraEntry) -> str:

@@ -18,6 +18,8 @@ WSL_WITH_CAMERAS = (6, 18)
 # The commands by which packages are known to be there, where their names differ.
 COMMANDS = {"v4l-utils": "v4l2-ctl"}
 MOST_NAMED = 6  # formats of one size
+# A desktop's PipeWire has every camera open, whether or not somebody looks (github.com/W-Floyd/ha-mqtt-iot/issues/44).
+IDLE = ("pipewire (pid ", "wireplumber (pid ")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Trouble:
 
     seen: str
     remedy: str
+    is_fault: bool = True  # False: the camera works as it is made, and is none for pictures
 
     def __str__(self) -> str:
         return f"{self.seen}; to do: {self.remedy}"
@@ -147,13 +150,21 @@ def _name_few(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def holders_of(camera: Camera) -> tuple[str, ...]:
+    """The processes that use it: "ffmpeg (pid 812)"."""
+    return tuple(user for user in camera.users if not user.startswith(IDLE))
+
+
 def camera_trouble(camera: Camera, host: Host) -> Trouble | None:
     """Why a camera that is there gives no picture, as far as the facts tell."""
-    if camera.users:
-        return Trouble(f"{' and '.join(camera.users)} has it open", "stop that where it is to be used otherwise")
+    holders = holders_of(camera)
+    if holders:
+        return Trouble(f"{' and '.join(holders)} has it open", "stop that where it is to be used otherwise")
     if camera.is_raw and not host.jetson:
         return Trouble(
-            "it gives a sensor's raw data (Bayer) only", "use it by a program for its image processor, as libcamera is"
+            "it gives a sensor's raw data (Bayer) only",
+            "use it by a program for its image processor, as libcamera is",
+            is_fault=False,
         )
     if camera.is_raw and host.devices.argus is None:
         return Trouble(
@@ -170,7 +181,7 @@ def camera_trouble(camera: Camera, host: Host) -> Trouble | None:
 def _permission_trouble(camera: Camera) -> Trouble | None:
     if not camera.mode or not camera.group:
         return None
-    is_groups, is_everybodys = (int(digit) & 6 == 6 for digit in camera.mode.zfill(2)[-2:])
+    is_groups, is_everybodys = (int(digit) & 6 == 6 for digit in camera.mode[-2:])
     if is_everybodys or (is_groups and camera.group == "video"):
         return None
     return Trouble(

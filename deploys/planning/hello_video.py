@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from deploys.planning.cameras import cameras_of, why_no_camera
+from deploys.planning.cameras import cameras_of, holders_of, why_no_camera
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_ports import refuse_address
 from deploys.planning.compose_text import base_service, compose_text
@@ -134,7 +134,7 @@ def _refuse_camera(camera: Camera, host: Host) -> Refusal | None:
             "deploys/cameras.py takes a Jetson's; a container of yours (kind compose) needs the runtime nvidia there "
             "and /tmp/argus_socket",
         )
-    others = [user for user in camera.users if not (user.startswith(OURS) and _shows_a_camera(host))]
+    others = [user for user in holders_of(camera) if not (user.startswith(OURS) and _shows_a_camera(host))]
     if others:
         return _refuse(f"{camera.device} is in use", ", ".join(others), "stop that, and run this again")
     if _gid(camera, host) is None and not _is_open_to_all(camera):

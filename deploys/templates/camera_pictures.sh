@@ -9,14 +9,20 @@ trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT PIPE TERM
 
 # holder NODE: a process that has it open, named. In a container it may have another name: what counts is its number.
+# A desktop's PipeWire has every camera open, used or not (planning/cameras.py, IDLE); where it streams, the driver
+# refuses us (EBUSY).
 holder() {
   # What is no device has the number 0:0, as all files below /dev/shm have.
   [ -c "$1" ] || return 1
   number=$(stat -L -c %t:%T "$1")
-  link=$(find /proc/[0-9]*/fd -lname '/dev/*' -exec stat -L -c '%t:%T %n' {} + 2>/dev/null | grep -m 1 "^$number ") ||
-    return 1
-  pid=${link#*/proc/}
-  name_process "${pid%%/*}"
+  for pid in $(find /proc/[0-9]*/fd -lname '/dev/*' -exec stat -L -c '%t:%T %n' {} + 2>/dev/null |
+    sed -n "s|^$number /proc/\([0-9]*\)/.*|\1|p"); do
+    case $(name_process "$pid") in
+      'pipewire (pid '* | 'wireplumber (pid '*) ;;
+      *) name_process "$pid" && return ;;
+    esac
+  done
+  return 1
 }
 
 # from_v4l2 NODE FORMAT WIDTH HEIGHT: passes over the first ones, in which a camera finds its exposure.

@@ -38,10 +38,15 @@ def read_cameras(answer: Answer) -> tuple[Camera, ...]:
             formats=read_formats(said[device]) if device in said else None,
             users=read_users(answer, nodes[device][0]) if device in nodes else (),
             group=nodes[device][2] if device in nodes else "",
-            mode=nodes[device][1] if device in nodes else "",
+            mode=permissions(nodes[device][1]) if device in nodes else "",
         )
         for device, index, abilities, usb, driver, name in sorted(rows, key=lambda row: numbers(row[0]))
     )
+
+
+def permissions(text: str) -> str:
+    """Three digits, which stat(1) shortens: 0 is 000, as who wants no camera sets it. "" where it is no number."""
+    return text.zfill(3) if re.fullmatch("[0-7]{1,4}", text) else ""
 
 
 def numbers(text: str) -> tuple[int, ...]:

@@ -131,13 +131,26 @@ def test_camera_that_somebody_has_open_is_left_alone(host: Place) -> None:
     assert host.calls("v4l2-ctl") == []
 
 
+def name_processes(host: Place, name: str) -> None:
+    """Every process of the host has this name."""
+    (host.root / "comm").write_text(f"{name}\n")
+    cat = shutil.which("cat")
+    host.stand_in("cat", f'case "$*" in */comm) exec {cat} "$here/comm" ;; esac; exec {cat} "$@"')
+
+
+@pytest.mark.parametrize("name", ["pipewire", "wireplumber"])
+def test_desktop_that_keeps_its_cameras_open_is_no_holder(host: Place, name: str) -> None:
+    name_processes(host, name)
+    with open("/dev/full", "rb"):
+        _, [shot] = take(host, "/dev/full", "v4l2", "MJPG", "640", "480", "0")
+    assert shot.holder == ""
+    assert len(host.calls("v4l2-ctl")) >= 1
+
+
 @pytest.mark.parametrize("name", [r"a\nend\ncam", "a\nend\nstatus 0", r"zoom\c"])
 def test_name_of_who_has_it_cannot_forge_an_answer(host: Place, name: str) -> None:
     """Anybody may name a process of theirs, and dash's echo reads backslashes."""
-    (host.root / "comm").write_text(f"{name}\n")
-    host.stand_in(
-        "cat", f'case "$*" in */comm) exec {shutil.which("cat")} "$here/comm" ;; esac; exec {shutil.which("cat")} "$@"'
-    )
+    name_processes(host, name)
     descriptor = os.open("/dev/full", os.O_RDONLY)
     try:
         done, [shot] = take(host, "/dev/full", "v4l2", "MJPG", "640", "480", "0")

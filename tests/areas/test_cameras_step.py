@@ -189,6 +189,14 @@ def test_dry_run_writes_nothing(run: Run) -> None:
     assert not run.sheet.exists()
 
 
+def test_home_of_an_unknown_user_ends_no_run(run: Run) -> None:
+    odd = CameraHost(run.place, "odd", "~nobody-of-this-name/cameras.html")
+    path = cameras._path_for(cast(Host, odd))
+    assert path == Path("~nobody-of-this-name/cameras.html").absolute()
+    own = CameraHost(run.place, "own", "~/x.html")
+    assert cameras._path_for(cast(Host, own)) == Path.home() / "x.html"
+
+
 def test_host_whose_setting_is_no_text_is_on_the_usual_page(run: Run) -> None:
     odd = CameraHost(run.place, "odd", 7)
     assert cameras._path_for(cast(Host, odd)) == Path("cameras.html").absolute()

@@ -118,6 +118,12 @@ def test_driver_is_what_the_camera_says() -> None:
     assert host_of("cameras.camera=/dev/video0 0 - - vivid Cam").cameras[0].driver == "vivid"
 
 
+@pytest.mark.parametrize(("said", "mode"), [("660", "660"), ("0", "000"), ("60", "060"), ("6x0", "")])
+def test_permissions_have_three_digits(said: str, mode: str) -> None:
+    """`chmod 0` is what people do who want no camera, and stat(1) then says 0."""
+    assert host_of(NODE, f"cameras.camera_node=51:0 {said} video /dev/video0").cameras[0].mode == mode
+
+
 def test_cameras_are_in_the_order_of_their_numbers_with_links_and_owners() -> None:
     found = host_of(
         "cameras.camera=/dev/video10 - - -: - ",

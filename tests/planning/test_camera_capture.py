@@ -108,6 +108,14 @@ def test_camera_that_somebody_has_is_not_asked() -> None:
     assert "ffmpeg (pid 812) has it open" in choice.seen
 
 
+def test_desktop_that_keeps_its_cameras_open_is_no_holder() -> None:
+    users = ("pipewire (pid 2210)", "wireplumber (pid 2212)")
+    assert choose_captures(host_with(replace(C920, users=users))) == choose_captures(host_with(C920))
+    [choice] = choose_captures(host_with(replace(C920, users=(*users, "zoom (pid 7)"))))
+    assert isinstance(choice, Trouble)
+    assert choice.seen == "zoom (pid 7) has it open"
+
+
 def test_sensors_on_csi_are_taken_by_the_image_processor_in_its_numbers() -> None:
     first, usb, second = replace(IMX219, formats=RAW), replace(C920, device="/dev/video1"), "/dev/video2"
     host = host_with(first, usb, replace(first, device=second), host=JETSON, devices=Devices(argus="active"))

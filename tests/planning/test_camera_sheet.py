@@ -6,11 +6,13 @@ import base64
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from deploys.planning.camera_capture import Capture, Shot, choose_captures
 from deploys.planning.camera_sheet import CameraEntry, HostEntry, Mark, describe_sound, describe_usb, render_sheet
 from deploys.planning.camera_verdict import describe_entry, enter_cameras, enter_host
 from deploys.planning.cameras import Trouble
-from facts.devices import Devices, SoundCard, UsbDevice
+from facts.devices import CameraFormat, Devices, SoundCard, UsbDevice
 from facts.model import Host
 from tests.planning.camera_frames import C920, jpeg, scene
 from tests.planning.hosts import BARE
@@ -151,6 +153,15 @@ def test_marks() -> None:
     assert silent.words == "gave no picture: the host gave no answer"
     [garbage] = entries(host, b"\xff\xd8 not really")
     assert garbage.words.startswith("gave no picture: what came is no whole picture")
+
+
+@pytest.mark.parametrize("code", ["Z16", "H264", "RG10"])
+def test_node_that_is_not_made_for_pictures_is_no_failure(code: str) -> None:
+    """A depth camera's, a camera's second node with H264, a sensor's: the run would end with status 1 for ever."""
+    host = replace(BARE, cameras=(replace(C920, formats=(CameraFormat(code, ((640, 480),)),)),))
+    [entry] = enter_cameras(host, choose_captures(host), (), otherwise=NOT_THERE)
+    assert (entry.mark, entry.picture) == (Mark.WARNING, None)
+    assert entry.words.startswith("gave no picture: it gives ")
 
 
 def test_what_does_not_name_its_format_has_the_one_that_was_asked_for() -> None:

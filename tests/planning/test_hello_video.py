@@ -176,7 +176,7 @@ def test_nodes_that_could_not_be_asked_are_judged_by_their_number() -> None:
 def test_the_next_run_finds_its_own_container_at_the_camera() -> None:
     ours = Container("1", "gpu-hosts-front", "x", "runc", project="gpu-hosts-front", service="hello-video")
     running = replace(HOST, docker=replace(HOST.docker, containers=(ours,)))
-    busy = replace(CAMERA, users=("main (pid 812)",))  # as ustreamer is called in /proc/PID/comm
+    busy = replace(CAMERA, users=("pipewire (pid 9)", "main (pid 812)"))  # as ustreamer is called in /proc/PID/comm
     assert isinstance(plan({}, busy, host=running), Project)
     assert isinstance(plan({}, busy), Refusal)
     assert isinstance(plan({}, replace(busy, users=(*busy.users, "ffmpeg (pid 77)")), host=running), Refusal)
