@@ -268,9 +268,9 @@ add_sshd_files() {
 }
 
 # sshd_units FILE...: files that changed after sshd read them wait for the next reload; ssh.socket may listen in sshd's
-# place.
+# place. What a link leads to changes without the link.
 sshd_units() {
-    stat -c '%Z %n' "$@" | each changed
+    { stat -c '%Z %n' "$@"; stat -L -c '%Z %n' "$@"; } | each changed
     for path in usr/lib/systemd/system-generators/sshd-socket-generator \
         lib/systemd/system-generators/sshd-socket-generator; do
         if [ -e "$path" ]; then say generator "/$path"; fi

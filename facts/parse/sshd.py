@@ -204,7 +204,7 @@ def changed_since(answer: Answer, moment: int | None) -> tuple[str, ...]:
     changes = [(to_int(seconds), f"/{path}") for seconds, _, path in pairs]
     if moment is None:
         return ()
-    return tuple(path for seconds, path in changes if seconds and seconds > moment and path != DROP_IN)
+    return tuple(dict.fromkeys(path for seconds, path in changes if seconds and seconds > moment and path != DROP_IN))
 
 
 def listening_sockets(units: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from facts.parse import parse_probe
 from facts.sshd import MatchBlock, Sshd
 from tests.facts.answers import host_of
-from tests.facts.machines import link_tools, run_probe
+from tests.facts.machines import PROBE, link_tools, run_probe
 
 MAIN = "etc/ssh/sshd_config"
 OURS = "etc/ssh/sshd_config.d/00-gpu-hosts-x11.conf"
@@ -132,8 +132,17 @@ def test_sockets_count_while_they_are_active(state: str, listens: tuple[str, ...
 
 def test_files_that_changed_after_sshd_read_them_are_named() -> None:
     files = (f"changed={READ} {MAIN}", f"changed={READ + 1} etc/ssh/sshd_config.d/1.conf", f"changed={READ + 1} {OURS}")
-    assert sshd_of(*UNITS, *files).unapplied == ("/etc/ssh/sshd_config.d/1.conf",)
+    assert sshd_of(*UNITS, *files, *files).unapplied == ("/etc/ssh/sshd_config.d/1.conf",)
     assert sshd_of(*files).unapplied == (), "without systemd nobody knows"
+
+
+def test_file_behind_a_link_is_asked_when_it_changed(tmp_path: Path) -> None:
+    (tmp_path / "etc/ssh").mkdir(parents=True)
+    (tmp_path / MAIN).symlink_to(PROBE)
+    (tmp_path / "tools").mkdir()
+    answer = run_probe(tmp_path, [link_tools(tmp_path / "tools")])
+    assert f"changed={int(PROBE.stat().st_ctime)} {MAIN}\n" in answer
+    assert f"changed={int((tmp_path / MAIN).lstat().st_ctime)} {MAIN}\n" in answer
 
 
 def test_clock_that_was_wrong_at_boot_makes_no_file_newer_than_sshds_reading() -> None:
