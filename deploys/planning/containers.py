@@ -16,6 +16,7 @@ from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
 from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.image_plan import LocalFiles
+from deploys.planning.images import is_present
 from deploys.planning.modelbox import plan_modelbox
 from deploys.planning.records import (
     Area,
@@ -35,6 +36,7 @@ from facts.model import Container, Host
 FOLDER = "/etc/gpu-hosts/containers"
 PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
 NAME = rf"{FOLDER}/([a-z0-9][a-z0-9_-]*)/(.+)"
+SEE = "see what the images' own refusal says, then run this again"
 PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
 # `docker compose run` makes containers of a service besides those that are the service.
 ONE_OFF = r".*[-_]run[-_][0-9a-f]{12}"
@@ -174,6 +176,27 @@ def _describe(
             for note in note_reachable(_published(project))
         ),
         *(Note(f"removes {name}", "nothing wishes for it") for name in remove),
+    )
+
+
+def refuse_without_images(plan: ContainersPlan, host: Host, *, because: str) -> ContainersPlan:
+    """The plan where no image comes, as ``because`` says: what is to be started and lacks one is refused."""
+    lacking = {
+        project.name: [image for image in project.images if not is_present(image, host)] for project in plan.start
+    }
+    refused = tuple(
+        Refused(
+            name, Refusal(Area.CONTAINERS, f"{name}: its image does not come", f"{', '.join(images)}: {because}", SEE)
+        )
+        for name, images in lacking.items()
+        if images
+    )
+    names = {one.name for one in refused}
+    return replace(
+        plan,
+        start=tuple(project for project in plan.start if project.name not in names),
+        projects=tuple(project for project in plan.projects if project.name not in names),
+        refused=(*plan.refused, *refused),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from deploys.planning.cameras import plan_cameras
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.cdi import plan_cdi
-from deploys.planning.containers import plan_containers
+from deploys.planning.containers import plan_containers, refuse_without_images
 from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
@@ -117,12 +117,9 @@ def _proof_with(images: ImagesPlan, proof: ProofPlan, host: Host) -> ProofPlan:
 
 
 def _containers_with(images: ImagesPlan, containers: ContainersPlan, host: Host) -> ContainersPlan:
-    """The containers, skipped where an image of one that is to be started does not come."""
-    needed = [image for project in containers.start for image in project.images]
+    """The containers, but for those to be started whose images do not come."""
     blocked = _blocked((Area.IMAGES, images))
-    return (
-        ContainersPlan(skipped=blocked) if blocked and not all(is_present(one, host) for one in needed) else containers
-    )
+    return refuse_without_images(containers, host, because=blocked) if blocked else containers
 
 
 def refused_plan(refusal: Refusal) -> Plan:

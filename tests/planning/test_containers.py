@@ -10,12 +10,12 @@ import pytest
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.containers import container_faults
 from deploys.planning.image_plan import LocalFiles
-from deploys.planning.plan import make_plan
-from deploys.planning.records import Area, ContainersPlan
+from deploys.planning.plan import make_plan, settle_images
+from deploys.planning.records import Area, ContainersPlan, Refusal
 from deploys.planning.settings import Settings, read_settings
 from facts.devices import Listener
 from facts.model import Container, Host, SourceFile
-from tests.planning.hosts import BARE, DOCKER_DESKTOP, READY, on
+from tests.planning.hosts import BARE, DOCKER_DESKTOP, PROOF_IMAGE, READY, on
 
 CATALOGUE = load_catalogue()
 FOLDER = "/etc/gpu-hosts/containers"
@@ -169,6 +169,26 @@ def test_a_run_of_containers_alone_gives_no_gpu_that_another_run_would() -> None
     wished = settings({"gpu": ["web"]})
     assert not plan(host, wished).refused
     assert plan(host, wished, only=True).refused
+
+
+def test_an_image_that_does_not_come_holds_up_its_own_containers_alone() -> None:
+    """The rest is started, and what nothing wishes for still goes."""
+    names = {"lacks": "lacks.yaml", "has": "has.yaml"}
+    wished = Settings.model_validate(
+        {"containers": {name: {"kind": "compose", "file": file} for name, file in names.items()}}
+    )
+    texts = tuple(
+        (file, f"services:\n  a:\n    image: {image}\n")
+        for file, image in zip(names.values(), ("example/web:2", PROOF_IMAGE), strict=True)
+    )
+    host = with_project(HOST, name="old")
+    first = make_plan(wished, host, CATALOGUE, files=LocalFiles(texts=texts))
+    images = replace(first.images, refusal=Refusal(Area.IMAGES, "example/web:2 is not to be had", "404", "correct it"))
+    found = settle_images(first, host, images).containers
+    assert [project.name for project in found.start] == ["has"]
+    assert found.remove == ("old",)
+    (refused,) = found.refused
+    assert (refused.name, refused.refusal.seen) == ("lacks", "example/web:2: images, which is refused")
 
 
 def listening(host: Host, address: str, port: int, process: str) -> Host:
