@@ -340,8 +340,10 @@ take_down() {
   name=$1
   shift
   if [ $# = 0 ] || docker rm --force "$@" >>"$RUN/words" 2>&1; then
-    rm -rf "${base:?}/$name" "${former:?}/$name"
+    # The folder goes last: while it is there, another run knows of it.
+    rm -rf "${former:?}/$name" "$base/$name/cdi.yaml" "$base/$name/udev.rules"
     place "$name"
+    rm -rf "${base:?}/$name"
     printf '@@ %s removed\n' "$name"
   else
     tell "$name" remove broken

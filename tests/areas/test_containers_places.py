@@ -6,7 +6,7 @@ import pytest
 
 from deploys.areas.containers import containers_input
 from deploys.planning.records import Project
-from tests.areas.shell import Finished, Place
+from tests.areas.shell import KILLED, Finished, Place
 
 SPEC, RULE = "/etc/cdi/gpu-hosts-front.yaml", "/etc/udev/rules.d/70-gpu-hosts-front.rules"
 COMPOSE = ("compose.yaml", "services:\n  hello-video:\n    image: x\n")
@@ -50,6 +50,20 @@ def test_they_go_with_the_container(place: Place) -> None:
     place.stand_in("docker", "")
     assert "@@ front removed" in place.run("containers", arguments=("front",), payload="").output
     assert not place.path(SPEC).exists()
+
+
+def test_a_removal_that_is_broken_off_is_seen_by_the_next_run(place: Place) -> None:
+    """What it removes is what has a folder."""
+    for step in range(1, 20):
+        bring_up(place, *BY_CDI)
+        place.stand_in("docker", "")
+        place.kill_at(step)
+        killed = place.run("containers", arguments=("front",), payload="").status == KILLED
+        place.kill_no_more()
+        assert place.path("/etc/gpu-hosts/containers/front").exists() or not place.path(SPEC).exists(), step
+        if not killed:
+            return
+    raise AssertionError("it never came to its end")
 
 
 def test_those_from_before_come_back_where_a_change_fails(place: Place) -> None:
