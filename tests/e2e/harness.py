@@ -169,9 +169,10 @@ def data_of(*machines: Machine) -> dict[str, dict[str, Any]]:
 class Controller:
     """The machine that pyinfra runs on: writes inventory files into a folder and runs pyinfra from the checkout."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` is an empty one, for inventories."""
+    def __init__(self, folder: Path, limit: float = LIMIT) -> None:
+        """``folder`` is an empty one, for inventories; ``limit`` is what a run may take, in seconds."""
         self._folder = folder
+        self._limit = limit
         self._number = 0
         self.client = folder.name  # what the simulated registries know it by
         self.further: dict[str, str] = {}  # environment variables, beside those that lead to the registries
@@ -211,7 +212,7 @@ class Controller:
         os.close(slave)
         text = _answer_questions(master)
         os.close(master)
-        return Run(process.wait(LIMIT), COLOURS.sub("", text.replace("\r\n", "\n")), {})
+        return Run(process.wait(self._limit), COLOURS.sub("", text.replace("\r\n", "\n")), {})
 
     def start(self, inventory: Inventory, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """Start pyinfra; see ``running``."""
@@ -219,14 +220,15 @@ class Controller:
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for a pyinfra that was started."""
-        text, _ = process.communicate(timeout=LIMIT)
+        text, _ = process.communicate(timeout=self._limit)
         return Run(process.returncode, COLOURS.sub("", text), {})
 
     def _finish(self, command: Command, *, stdin: int | None) -> Run:
         pipe, out = subprocess.PIPE, subprocess.STDOUT
         done = subprocess.run(
-            command, cwd=CHECKOUT, env=self.environment, stdin=stdin, stdout=pipe, stderr=out, text=True, timeout=LIMIT
-        )
+            command, cwd=CHECKOUT, env=self.environment, stdin=stdin, stdout=pipe, stderr=out, text=True,
+            timeout=self._limit,
+        )  # fmt: skip
         return Run(done.returncode, COLOURS.sub("", done.stdout), {})
 
 

@@ -14,6 +14,9 @@ from tests.sandbox.state import locked
 from tests.vm import guest as machine
 from tests.vm.guest import Guest
 
+SLOW = 3600  # seconds that a run may take: an emulated machine builds images, on one that others use as well
+CAMERA = "/dev/v4l/by-path/platform-vivid.0-video-index0"
+
 
 class Pyinfra(Controller):
     """pyinfra, run from the checkout on the guest alone: no simulated vendor is there, and nothing leads to one."""
@@ -47,7 +50,14 @@ def guest() -> Iterator[Guest]:
             machine.stop()
 
 
+@pytest.fixture(scope="session")
+def webcam(guest: Guest) -> Guest:
+    """With a camera: a node that captures and one for metadata (kernel, Documentation/admin-guide/media/vivid.rst)."""
+    guest.sh("modprobe vivid n_devs=1 node_types=0x20001 num_inputs=1 input_types=0 && udevadm settle")
+    return guest
+
+
 @pytest.fixture
 def pyinfra(tmp_path: Path) -> Pyinfra:
     """pyinfra, with a folder of the test's own."""
-    return Pyinfra(tmp_path)
+    return Pyinfra(tmp_path, SLOW)

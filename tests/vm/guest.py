@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import LIMIT, Command
+from tests.e2e.harness import LIMIT, Command, running
 from tests.sandbox.engine import run, wait_until
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.state import SSH_KEY
@@ -74,6 +76,15 @@ class Guest:
         """Ask until ``script`` exits 0 inside."""
         wait_until(lambda: self.does(script), what=what, seconds=LIMIT, look_at=str(CONSOLE))
 
+    @contextmanager
+    def forwarded(self, port: int) -> Iterator[int]:
+        """The port here that a port of the guest's loopback interface answers on, through ``ssh -L``."""
+        here = free_port()
+        options = ("-N", "-oExitOnForwardFailure=yes", "-L", f"{ADDRESS}:{here}:{ADDRESS}:{port}")
+        with running([*self.ssh()[:-1], *options, self.ssh()[-1]]):
+            wait_until(lambda: _does_listen(here), what="`ssh -L`", seconds=LIMIT, look_at=str(CONSOLE))
+            yield here
+
     @property
     def boot(self) -> str:
         """The kernel's name of this boot; empty while nobody answers."""
@@ -94,12 +105,22 @@ class Guest:
         self.wait_until_booted(after=before)
 
 
+def free_port() -> int:
+    """A TCP port of this machine's loopback interface that nothing listens on."""
+    with socket.create_server((ADDRESS, 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _does_listen(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((ADDRESS, port)) == 0
+
+
 def start() -> Guest:
     """Boot a fresh guest, in place of one that a killed run has left. Its disk forgets everything when it stops."""
     ensure_disk()
     stop()
-    with socket.create_server((ADDRESS, 0)) as free:
-        guest = Guest(free.getsockname()[1])
+    guest = Guest(free_port())
     keys = HOST_KEYS.read_text().splitlines()
     KNOWN_HOSTS.write_text("".join(f"[{ADDRESS}]:{guest.port} {key}\n" for key in keys))
     os.environ["TMPDIR"] = str(VM)  # where QEMU puts what the guest writes

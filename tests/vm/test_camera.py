@@ -6,15 +6,13 @@ import json
 import re
 from html import unescape
 from pathlib import Path
+from typing import Any
 
-import pytest
-
-from tests.vm.conftest import Pyinfra
+from tests.vm.conftest import CAMERA, Pyinfra
 from tests.vm.debian import VM
 from tests.vm.guest import Guest
 from tests.vm.picture import share_of, take_screenshot
 
-BY_PATH = "/dev/v4l/by-path/platform-vivid.0-video-index0"
 # Bars of 75 % (the kernel's v4l2-tpg-colors.c). White and black are the page's own colours, too.
 BARS = {
     "yellow": (191, 191, 0),
@@ -26,33 +24,33 @@ BARS = {
 }
 
 
-@pytest.fixture(scope="module")
-def filmed(guest: Guest) -> Guest:
-    """With a webcam: a node that captures and one for metadata (Documentation/admin-guide/media/vivid.rst)."""
-    guest.sh("modprobe vivid n_devs=1 node_types=0x20001 num_inputs=1 input_types=0 && udevadm settle")
-    return guest
-
-
-def test_capture_node_is_told_from_metadata(filmed: Guest, pyinfra: Pyinfra) -> None:
+def test_capture_node_is_told_from_metadata(webcam: Guest, pyinfra: Pyinfra) -> None:
     """By what udev knows of them."""
-    run = pyinfra.run({filmed.name: filmed.data}, "fact", "facts.host.Cameras")
-    found = json.loads(run.text[run.text.index("{\n") :])["facts.host.Cameras"][filmed.name]
+    run = pyinfra.run({webcam.name: webcam.data}, "fact", "facts.host.Cameras")
+    found = _answer(run.text)[webcam.name]
     seen = [(one["by_path"], one["captures"], one["driver"], one["group"]) for one in found]
     assert seen == [
-        (BY_PATH, True, "vivid", "video"),
-        (BY_PATH.replace("index0", "index1"), False, "vivid", "video"),
+        (CAMERA, True, "vivid", "video"),
+        (CAMERA.replace("index0", "index1"), False, "vivid", "video"),
     ], run.text
 
 
-def test_picture_is_on_the_sheet(filmed: Guest, pyinfra: Pyinfra, tmp_path: Path) -> None:
+def _answer(text: str) -> dict[str, Any]:
+    """The JSON among the lines of the log."""
+    found, _ = json.JSONDecoder().raw_decode(text[text.index("{\n") :])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_picture_is_on_the_sheet(webcam: Guest, pyinfra: Pyinfra, tmp_path: Path) -> None:
     """v4l-utils comes by the same run. The sheet shows vivid's bars, and says so in words."""
     sheet, screenshot = tmp_path / "cameras.html", VM / "cameras.png"
     screenshot.unlink(missing_ok=True)
-    run = pyinfra.wish(filmed, "deploys/cameras.py", {"camera_sheet": str(sheet)})
-    assert (run.status, run.verdicts) == (0, {filmed.name: "good"}), run.text
-    assert filmed.does("dpkg -s v4l-utils && ! dpkg -s camorama")
+    run = pyinfra.wish(webcam, "deploys/cameras.py", {"camera_sheet": str(sheet)})
+    assert (run.status, run.verdicts) == (0, {webcam.name: "good"}), run.text
+    assert webcam.does("dpkg -s v4l-utils && ! dpkg -s camorama")
     text = unescape(re.sub(r"<[^>]*>", " ", sheet.read_text()))
-    for words in ("guest", "good: has light and detail", BY_PATH, "1 host, 1 picture.", "YUYV, 640x360 pixels"):
+    for words in ("guest", "good: has light and detail", CAMERA, "1 host, 1 picture.", "YUYV, 640x360 pixels"):
         assert words in text
     take_screenshot(sheet, screenshot)
     shares = {name: share_of(screenshot, colour, within=40) for name, colour in BARS.items()}
