@@ -23,9 +23,8 @@ def take_screenshot(page: Path, picture: Path) -> None:
     assert picture.exists(), done.stderr
 
 
-def share_of(picture: Path, colour: Colour, *, within: int) -> float:
-    """How much of a PNG file's picture is that colour, give or take ``within``: 0 to 1."""
-    counts = count_colours(picture.read_bytes())
+def share_of(colour: Colour, counts: Counter[Colour], *, within: int) -> float:
+    """How much of a picture is that colour, give or take ``within``: 0 to 1."""
     near = sum(
         number
         for one, number in counts.items()
