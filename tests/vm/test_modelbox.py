@@ -17,9 +17,9 @@ from tests.vm.guest import ADDRESS, Guest
 from tests.vm.images import modelbox_archive
 
 CONTAINERS = "deploys/containers.py"
-# ModelBox' book, "start_docker.sh", without --gpus: there is no GPU here. The image's systemd (Ubuntu 20.04: 245) does not
-# take Docker for a container, and so freezes; the stand-in's (252) would exit instead, unless `container` is set to nothing
-# (systemd, src/basic/virt.c).
+# ModelBox' book, "start_docker.sh", without --gpus: there is no GPU here. The image's systemd (Ubuntu 20.04: 245) does
+# not take Docker for a container, and so freezes. The stand-in's (252) would exit instead, unless `container` is set to
+# nothing (systemd, src/basic/virt.c).
 DOCUMENTED = (
     "docker run -itd --tmpfs /tmp --tmpfs /run -v /sys/fs/cgroup:/sys/fs/cgroup:ro --name modelbox_instance_1"
     " -v /opt/modelbox:/opt/modelbox -v /home:/home -p 50022:22 -p 1104:1104 -p 8080:8080 -e container="
