@@ -41,9 +41,9 @@ def loaded(guest: Guest) -> Guest:
     return guest
 
 
-def wishes(**options: object) -> dict[str, Any]:
-    """Settings with ModelBox' container."""
-    box = {"kind": "modelbox", "accelerator": "none", "ssh": "key", "authorized_keys": f"{SSH_KEY}.pub", **options}
+def wishes(option: str) -> dict[str, Any]:
+    """Settings with ModelBox' container, and one of its options switched on."""
+    box = {"kind": "modelbox", "accelerator": "none", "ssh": "key", "authorized_keys": f"{SSH_KEY}.pub", option: True}
     return {"images_archives": [str(modelbox_archive())], "containers": {"box": box}}
 
 
@@ -60,7 +60,7 @@ def test_documented_command_freezes(loaded: Guest) -> None:
 
 def test_ours_answers(loaded: Guest, pyinfra: Pyinfra) -> None:
     """The SSH server lets the key in, and the editor is there; both through the host's SSH."""
-    pyinfra.apply(loaded, CONTAINERS, wishes(editor=True))
+    pyinfra.apply(loaded, CONTAINERS, wishes("editor"))
     assert first_words(loaded, 50022).startswith("SSH-2.0-")
     with loaded.forwarded(50022) as port:
         options = (
@@ -79,7 +79,7 @@ def test_ours_answers(loaded: Guest, pyinfra: Pyinfra) -> None:
 
 def test_ours_boots_systemd_where_it_is_wished_for(loaded: Guest, pyinfra: Pyinfra) -> None:
     """Docker 26.1 has no control groups of a container's own: it gets the host's, and the plan says what that means."""
-    run = pyinfra.wish(loaded, CONTAINERS, wishes(systemd=True))
+    run = pyinfra.wish(loaded, CONTAINERS, wishes("systemd"))
     assert (run.status, run.verdicts) == (0, {loaded.name: "good"}), run.text
     assert "BEWARE: root in the container can write the control groups of the whole host" in run.text
     assert loaded.sh("docker exec gpu-hosts-box cat /proc/1/comm") == "systemd"
