@@ -603,14 +603,20 @@ docker_state() {
     images_place
     layers
     if containers=$(limited docker ps -aq --no-trunc); then
-        say listed containers
         # Labels are anybody's text, so they come last and as JSON. An image without a health check has no Health.
         about='{{.ID}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.Image}}'
         about="$about {{.State.Status}} {{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
         about="$about "'[{{json (index .Config.Labels "com.docker.compose.project")}}'
         about="$about,"'{{json (index .Config.Labels "com.docker.compose.service")}}]'
         # shellcheck disable=SC2086
-        [ -z "$containers" ] || limited docker inspect --type container --format "$about" $containers | each container
+        [ -z "$containers" ] || containers=$(limited docker inspect --type container --format "$about" $containers)
+        # Any other failure but timeout's is a container that has gone meanwhile.
+        if [ $? = 124 ]; then
+            say unread "docker: its containers were not described in time"
+        else
+            say listed containers
+            [ -z "$containers" ] || printf '%s\n' "$containers" | each container
+        fi
     fi
     compose
     if images=$(limited docker image ls --digests --no-trunc \

@@ -224,3 +224,18 @@ def test_the_view_prints_them() -> None:
     shown = DockerView().process_data(record)
     assert isinstance(shown, dict)
     assert shown["layers"] == ["0123456789abcdef"]
+
+
+@pytest.mark.parametrize(("status", "containers"), [(124, None), (1, ())])
+def test_containers_that_were_not_described_in_time_are_not_known(
+    tmp_path: Path, tools: Path, status: int, containers: tuple[()] | None
+) -> None:
+    """With any other status the one that was listed has gone meanwhile."""
+    with_docker(tmp_path, tools, {"ServerVersion": "28.5.2"})
+    (tools / "timeout").unlink()
+    script = f'#!/bin/sh\ncase $3 in ps) echo 0123 ;; inspect) exit {status} ;; *) shift; exec "$@" ;; esac\n'
+    (tools / "timeout").write_text(script)
+    (tools / "timeout").chmod(0o755)
+    host = parse_probe(run_probe(tmp_path, [tools]))
+    assert host.docker.containers == containers
+    assert any("described in time" in line for line in host.unread) is (status == 124)
