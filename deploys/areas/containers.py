@@ -70,7 +70,7 @@ def _describe(project: Project) -> Generator[tuple[str, ...], None, None]:
     for service, wanted in project.services:
         yield "service", service, wanted
     for answer in project.answers:
-        yield "answer", answer.address, str(answer.port), answer.path, answer.says or "-"
+        yield "answer", answer.address, str(answer.port), answer.path, answer.says
     for service, script, text in project.proofs:
         yield "proof", service, _encode(script), _encode(text)
 

@@ -318,7 +318,7 @@ class Answer:
 
     address: str  # as published: 127.0.0.1, 0.0.0.0
     port: int
-    says: str  # "SSH-2.0", "HTTP/1."; "": an accepted connection is enough
+    says: str  # "SSH-2.0", "HTTP/1."
     path: str = "/"  # that is asked for over HTTP
 
 

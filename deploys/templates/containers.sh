@@ -97,7 +97,7 @@ first_words() {
   case $1 in 0.0.0.0) set -- 127.0.0.1 "$2" "$3" "$4" ;; ::) set -- ::1 "$2" "$3" "$4" ;; esac
   # shellcheck disable=SC2016 # bash's own variables
   timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 1
-    case $4 in HTTP/*) printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 ;; -) exit 0 ;; esac
+    case $4 in HTTP/*) printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 ;; esac
     IFS= read -r line <&3 && printf "%s\n" "$line"' first_words "$@" 2>"$RUN/refused" | tr -cd '[:print:]' | cut -c 1-200
 }
 
@@ -105,12 +105,8 @@ first_words() {
 all_answer() {
   while read -r address port path words; do
     while :; do
-      # -: nothing is expected but that it is let in.
       heard=$(first_words "$address" "$port" "$path" "$words")
-      case $words:$heard in
-        -:*) [ -s "$RUN/refused" ] || break ;;
-        *) case $heard in "$words"*) break ;; esac ;;
-      esac
+      case $heard in "$words"*) break ;; esac
       if [ "$(date +%s)" -ge "$deadline" ]; then
         { echo "$address:$port says '$heard' in place of '$words'"; cut -d : -f 3- "$RUN/refused"; } >"$RUN/words"
         return 1
