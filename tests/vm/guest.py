@@ -133,7 +133,8 @@ def start() -> Guest:
     images = [word for name, make in ARCHIVES.items() for word in _read_only_disk(name, make())]
     os.environ["TMPDIR"] = str(VM)  # where QEMU puts what the guest writes
     run(
-        "qemu-system-x86_64", *MACHINE, "-drive", f"file={DISK},format=raw,if=virtio,cache=unsafe", "-snapshot",
+        "qemu-system-x86_64", *MACHINE, "-drive", f"file={DISK},format=raw,if=none,id=disk,cache=unsafe", "-snapshot",
+        "-device", "virtio-blk-pci,drive=disk,bootindex=0",  # the BIOS tries one disk alone
         "-netdev", f"user,id=net,hostfwd=tcp:{ADDRESS}:{guest.port}-:22", *DEVICES, *images,
         "-serial", f"file:{CONSOLE}", "-monitor", "none", "-pidfile", str(PID_FILE), "-daemonize",
     )  # fmt: skip
