@@ -51,5 +51,6 @@ def sshd(place: Place) -> Iterator[Place]:
     place.stand_in("setsid", 'for seconds; do :; done; "$@"; : >"$here/over-$seconds"')
     state(place).mkdir()
     yield place
+    (state(place) / "pending").unlink(missing_ok=True)  # a timer that cannot take it back would go on
     for seconds in (60, 90):
         (place.root / f"after-{seconds}").touch()
