@@ -39,7 +39,7 @@ _sheets: dict[Path, dict[str, HostEntry]] = {}
 def add_camera_users(plan: CamerasPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Make users members of the groups that own the cameras."""
     words = [f"{user}={group}" for user, group in plan.memberships]
-    yield access.command(load_detached("camera_users"), "cameras", *words)
+    yield access.command(load_detached("group_users"), "cameras", "camera_users", *words)
 
 
 @operation()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from base64 import b64encode
 from collections.abc import Generator
@@ -20,8 +19,6 @@ from deploys.planning.compose_ports import Published
 from deploys.planning.container_trouble import explain_outcome, explain_unreachable, read_outcomes
 from deploys.planning.records import ContainersPlan, Project
 
-# The image of ours that a compose file names, which is built on the host.
-BUILT = re.compile(r"^ +image: +[\"']?(gpu-hosts-[\w.-]+:[0-9a-f]{12})\b", re.MULTILINE)
 REACHED_WITHIN = 5  # seconds
 
 
@@ -64,7 +61,7 @@ def containers_input(projects: tuple[Project, ...]) -> str:
 
 
 def _describe(project: Project) -> Generator[tuple[str, ...], None, None]:
-    yield "project", project.name, str(project.patience), built_image(project) or "-"
+    yield "project", project.name, str(project.patience), project.build or "-"
     for path, text in project.files:
         yield "file", path, _encode(text)
     for service, wanted in project.services:
@@ -73,12 +70,6 @@ def _describe(project: Project) -> Generator[tuple[str, ...], None, None]:
         yield "answer", answer.address, str(answer.port), answer.path, answer.says
     for service, script, text in project.proofs:
         yield "proof", service, _encode(script), _encode(text)
-
-
-def built_image(project: Project) -> str:
-    """Name of the image that is built on the host; "" where none is."""
-    found = BUILT.search(dict(project.files)["compose.yaml"]) if project.build else None
-    return found[1] if found else ""
 
 
 def _encode(text: str) -> str:

@@ -68,6 +68,7 @@ def _pull_in_turn(host: Host, access: Access, pull: Pull, size: int, secrets: Ma
     wave = _waves[pull.registry, pull.manifest or pull.digest]
 
     def say() -> None:
+        """Tell who looks on why nothing happens."""
         host.log(f"{short_name(pull)}: waits for its turn, while others pull it through the cache")
 
     with wave.turn(size, on_wait=say):

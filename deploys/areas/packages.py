@@ -121,7 +121,8 @@ def encode_group(group: PackageGroup) -> str:
 @operation()
 def add_docker_users(plan: DockerPlan, access: Access) -> Generator[PyinfraCommand, None, None]:
     """Make users members of the group docker, and name those that are unknown on the host."""
-    yield access.command(load_detached("docker_users"), "docker", *plan.users)
+    words = [f"{user}=docker" for user in plan.users]
+    yield access.command(load_detached("group_users"), "docker", "docker_users", *words)
 
 
 @operation()

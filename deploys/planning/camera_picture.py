@@ -196,7 +196,8 @@ def _clip(value: float) -> int:
 def _packed(luma: int, blue: int, red: int) -> _Plain:
     """Four bytes for two pixels; the arguments say where in these the first brightness and both colours are."""
 
-    def read(frame: bytes, shot: Shot) -> Image.Image:
+    def read_packed(frame: bytes, shot: Shot) -> Image.Image:
+        """The picture in colour; both colours are half as wide."""
         stride, half = _stride(shot, 16), (shot.width // 2, shot.height)
         full = (half[0] * 2, shot.height)
         return _to_rgb(
@@ -206,7 +207,7 @@ def _packed(luma: int, blue: int, red: int) -> _Plain:
             shot,
         )
 
-    return _Plain(lambda shot: _stride(shot, 16) * shot.height, read)
+    return _Plain(lambda shot: _stride(shot, 16) * shot.height, read_packed)
 
 
 def _read_nv12(frame: bytes, shot: Shot) -> Image.Image:
@@ -235,11 +236,12 @@ def _read_yu12(frame: bytes, shot: Shot) -> Image.Image:
 def _coloured(order: str) -> _Plain:
     """Three bytes a pixel."""
 
-    def read(frame: bytes, shot: Shot) -> Image.Image:
+    def read_coloured(frame: bytes, shot: Shot) -> Image.Image:
+        """The picture, its rows without what pads them."""
         size = (shot.width, shot.height)
         return Image.frombytes("RGB", size, frame, "raw", order, _stride(shot, 24))
 
-    return _Plain(lambda shot: _stride(shot, 24) * shot.height, read)
+    return _Plain(lambda shot: _stride(shot, 24) * shot.height, read_coloured)
 
 
 def _read_grey(frame: bytes, shot: Shot) -> Image.Image:

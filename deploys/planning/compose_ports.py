@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
+from deploys.planning.addresses import before_port, read_address
 from deploys.planning.records import Area, Note, Refusal
 from facts.model import Host
 
@@ -26,7 +27,7 @@ class Published:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return f"{before_port(self.address)}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
@@ -37,14 +38,6 @@ class Published:
         """Whether only one of them can be listened on."""
         is_same = self.address == other.address or any(_is_any(one.address) for one in (self, other))
         return self.port == other.port and is_same
-
-
-def read_address(text: str) -> IPv4Address | IPv6Address | None:
-    """An IP address, or None."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
 
 
 def refuse_address(address: str) -> Refusal | None:

@@ -30,12 +30,12 @@ from deploys.planning.records import (
     Refused,
     ToolkitPlan,
 )
+from deploys.planning.service_image import PROJECTS
 from deploys.planning.settings import Settings
 from facts.model import Container, Host
 
-FOLDER = "/etc/gpu-hosts/containers"
 PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
-NAME = rf"{FOLDER}/([a-z0-9][a-z0-9_-]*)/(.+)"
+NAME = rf"{PROJECTS}/([a-z0-9][a-z0-9_-]*)/(.+)"
 SEE = "see what the images' own refusal says, then run this again"
 PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
 # `docker compose run` makes containers of a service besides those that are the service.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deploys.planning.proof import CDI, GPUS, mechanisms_afterwards
 from deploys.planning.records import Area, DaemonPlan, DockerPlan, Refusal, ToolkitPlan
-from deploys.planning.versions import numbers
+from deploys.planning.versions import is_older
 from facts.model import Host
 
 RUNTIME = "nvidia"
@@ -112,7 +112,7 @@ def _runtime_obstacle(host: Host, daemon: DaemonPlan) -> str:
 
 
 def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, since: str) -> str:
-    if _is_older(compose, since):
+    if compose and is_older(compose, since):
         return f"Docker Compose {since} and newer know it, here is {compose}"
     # Docker Desktop has the hook in a machine of its own.
     if host.docker_desktop or GPUS in mechanisms:
@@ -121,10 +121,6 @@ def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, sin
 
 
 def _cdi_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str) -> str:
-    if _is_older(compose, DEVICES_SINCE):
+    if compose and is_older(compose, DEVICES_SINCE):
         return f"Docker Compose {DEVICES_SINCE} and newer know it, here is {compose}"
     return "" if CDI in mechanisms else "this Docker takes no CDI devices, or there is no specification of the GPUs"
-
-
-def _is_older(compose: str, since: str) -> bool:
-    return bool(compose) and numbers(compose) < numbers(since)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from deploys.planning.addresses import before_port
 from deploys.planning.cameras import cameras_of, holders_of, why_no_camera
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_ports import refuse_address
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import HelloVideo
+from deploys.planning.gpu_access import DEVICES_SINCE
 from deploys.planning.records import Answer, Area, Note, Project, Refusal
 from deploys.planning.service_image import PROJECTS, built_image, program_of, pulled_image
-from deploys.planning.versions import numbers
+from deploys.planning.versions import is_older
 from facts.devices import Camera
 from facts.model import Host
 
@@ -25,7 +27,6 @@ MAJOR = 81  # of video4linux (kernel, Documentation/admin-guide/devices.txt)
 CDI_KIND = "gpu-hosts.internal/camera"
 # Docker Compose 2.29.3 has compose-go 2.2.0, which knows the long form; Debian's 2.26.1 is built with a newer one.
 LONG_DEVICES_SINCE = "2.26.1"
-CDI_SINCE = "1.28"  # Docker Compose: devices of a reservation
 
 
 def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalogue) -> Project | Refusal:
@@ -49,7 +50,7 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
         "pids_limit": 64,
         **({"group_add": [str(gid)]} if gid is not None else {}),
         **_access(name, wish, camera),
-        "ports": [f"{_in_port(wish.address)}:{wish.port}:{PORT}"],
+        "ports": [f"{before_port(wish.address)}:{wish.port}:{PORT}"],
         "labels": health.labels,
         "volumes": [*_volumes(wish), health.mount],
         "command": _command(camera.stable if wish.access == "hotplug" else NODE),
@@ -83,10 +84,6 @@ def _command(device: str) -> list[str]:
     Where nobody looks it takes one picture a second.
     """
     return ["ustreamer", f"--device={device}", "--format=MJPEG", "--host=0.0.0.0", f"--port={PORT}", "--slowdown"]
-
-
-def _in_port(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 # The camera
@@ -164,7 +161,7 @@ def _is_open_to_all(camera: Camera) -> bool:
 def _refuse_access(wish: HelloVideo, camera: Camera, host: Host) -> Refusal | None:
     """Why this Docker or Compose cannot give it in the way of the wish."""
     docker, compose = host.docker, host.docker.compose or ""
-    if wish.access == "device" and ":" in camera.stable and _is_older(compose, LONG_DEVICES_SINCE):
+    if wish.access == "device" and ":" in camera.stable and compose and is_older(compose, LONG_DEVICES_SINCE):
         seen = f"a name with colons, {camera.stable}, and Docker Compose {compose}"
         remedy = f'set access = "hotplug", or install Docker Compose {LONG_DEVICES_SINCE} or newer'
         return _refuse("this camera's name cannot be written as a device", seen, remedy)
@@ -174,13 +171,9 @@ def _refuse_access(wish: HelloVideo, camera: Camera, host: Host) -> Refusal | No
     if docker.running and not docker.cdi:
         remedy = f'docker_features = {{"cdi": True}} (Docker 25 to 28.1; on by itself from 28.2 on), or {otherwise}'
         return _refuse(brief, f"Docker {docker.server_version} takes none as it is set up", remedy)
-    if _is_older(compose, CDI_SINCE):
+    if compose and is_older(compose, DEVICES_SINCE):
         return _refuse(brief, f"Docker Compose {compose} knows no devices of a reservation", otherwise)
     return None
-
-
-def _is_older(version: str, since: str) -> bool:
-    return bool(version) and numbers(version) < numbers(since)
 
 
 def _access(name: str, wish: HelloVideo, camera: Camera) -> Mapping[str, object]:

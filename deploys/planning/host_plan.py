@@ -1,4 +1,4 @@
-"""A host's whole plan: what every area is to do, in running order."""
+"""A host's whole plan: what every area is to do, in the order of ``Area``."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def areas(self) -> tuple[tuple[Area, AreaPlan], ...]:
-        """The plans of this run's areas, in running order."""
+        """The plans of this run's areas, in the order of ``Area``."""
         every: tuple[tuple[Area, AreaPlan], ...] = (
             (Area.SSHD, self.sshd),
             (Area.DRIVER, self.driver),
@@ -102,7 +102,7 @@ class Plan:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """All refusals, in running order."""
+        """All refusals, in the order of ``Area``."""
         containers = self.containers.refused if Area.CONTAINERS in self.selected else ()
         refused = (self.host, *(plan.refusal for _, plan in self.areas), *(one.refusal for one in containers))
         return tuple(refusal for refusal in refused if refusal)

@@ -195,6 +195,7 @@ def _best(images: list[KnownImage], words: tuple[str, ...], target: Target, cata
     """The image that fits best of those that fit at all."""
 
     def order(image: KnownImage) -> tuple[object, ...]:
+        """What counts first comes first; the greatest is the best."""
         l4t, here, found = numbers(image.l4t), numbers(target.l4t), fit(image, target, catalogue)
         distance = (l4t <= here, l4t if l4t <= here else tuple(-one for one in l4t)) if here else ()
         return (

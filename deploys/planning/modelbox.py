@@ -6,12 +6,11 @@ or an editor counts as being there when it answers on its port.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deploys.planning.addresses import before_port, read_address
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.compose_ports import read_address
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import Modelbox
 from deploys.planning.gpu_access import GpuAccess, has_gpu
@@ -19,7 +18,7 @@ from deploys.planning.image_plan import LocalFiles, driver_afterwards
 from deploys.planning.modelbox_boot import INSIDE, Boot, can_remake, choose_boot, refuse_systemd, remake
 from deploys.planning.modelbox_wish import read_keys, refuse_wish
 from deploys.planning.records import Answer, Area, DriverPlan, Note, Project, Refusal
-from deploys.planning.service_image import ServiceImage, pulled_image, read_file
+from deploys.planning.service_image import PROJECTS, ServiceImage, pulled_image, read_file, short_digest
 from deploys.planning.versions import numbers
 from facts.model import Host
 
@@ -163,7 +162,7 @@ def _project(
         files = (*files, ("Dockerfile", remade[1]))
     # Compose makes a container anew when its definition changes, and a file that is mounted is no part of that.
     texts = "\0".join(text for _, text in files)
-    service["labels"] = {"gpu-hosts.files": hashlib.sha256(texts.encode()).hexdigest()[:12]}
+    service["labels"] = {"gpu-hosts.files": short_digest(texts)}
     volumes: dict[str, object] = {"home": {}, **({"ssh": {}} if keys else {})}
     document = {"services": {SERVICE: service}, "volumes": volumes}
     answers = (
@@ -175,7 +174,7 @@ def _project(
         name,
         (("compose.yaml", compose_text(document)), *files),
         ((SERVICE, "running"),),
-        build=bool(remade),
+        build=remade[0] if remade else "",
         answers=answers,
         images=image.needs,
         patience=180,
@@ -212,7 +211,7 @@ def _service(
 ) -> dict[str, object]:
     # A build may need much. Kernels differ in the last megabytes that they count; that is to change nothing.
     memory = f"{max(host.memory * 3 // 4 // GIB, 1)}g" if host.memory else "8g"
-    folder = f"/etc/gpu-hosts/containers/{name}"
+    folder = f"{PROJECTS}/{name}"
     parts = [*(["ssh"] if wish.ssh == "key" else []), *(["editor"] if wish.editor else [])]
     capabilities = () if wish.systemd else (*CAPABILITIES, *(SSH_CAPABILITIES if wish.ssh == "key" else ()))
     return {
@@ -245,12 +244,7 @@ def _ports(wish: Modelbox) -> list[str]:
         *([(wish.editor_port, EDITOR)] if wish.editor else []),
         (wish.http_port, HTTP),
     )
-    return [f"{_bracketed(wish.address)}:{port}:{inside}" for port, inside in published]
-
-
-def _bracketed(address: str) -> str:
-    """An IP address as it stands before a port."""
-    return f"[{address}]" if ":" in address else address
+    return [f"{before_port(wish.address)}:{port}:{inside}" for port, inside in published]
 
 
 def _notes(name: str, wish: Modelbox, host: Host) -> tuple[Note, ...]:
@@ -262,7 +256,7 @@ def _notes(name: str, wish: Modelbox, host: Host) -> tuple[Note, ...]:
     notes = [Note(f"get in by `{ssh if wish.ssh == 'key' else enter}`", f"ssh is {wish.ssh}")]
     if wish.editor:
         port = wish.editor_port
-        forward = f"ssh -L {port}:{_bracketed(wish.address)}:{port} {host.name}"
+        forward = f"ssh -L {port}:{before_port(wish.address)}:{port} {host.name}"
         because = "it asks for no password, and lets in what comes through this host alone"
         notes.append(Note(f"the editor is at http://127.0.0.1:{port}/editor/ after `{forward}`", because))
     if wish.gdb:

@@ -7,13 +7,13 @@ which makes read-only what is mounted below as well (moby, pull request 45278).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploys.planning.container_settings import Modelbox
 from deploys.planning.records import Area, Note, Refusal
+from deploys.planning.service_image import short_digest
 from deploys.planning.versions import numbers
 from facts.model import Host
 
@@ -134,7 +134,7 @@ def can_remake(image: str) -> bool:
 def remake(image: str) -> tuple[str, str]:
     """The name of the image that is made of ``image`` without its volume, and the Dockerfile that does it."""
     dockerfile = REMADE.format(image=image)
-    return f"gpu-hosts-modelbox:{hashlib.sha256(dockerfile.encode()).hexdigest()[:12]}", dockerfile
+    return f"gpu-hosts-modelbox:{short_digest(dockerfile)}", dockerfile
 
 
 def refuse_systemd(seen: str) -> Refusal:

@@ -13,7 +13,7 @@ from facts.model import ModuleFlavour
 
 
 class Area(StrEnum):
-    """The areas, in the order in which they run."""
+    """The areas, in the order in which a plan tells them. What is installed comes before sshd's turn."""
 
     HOST = "host"
     SSHD = "sshd X11"
@@ -333,8 +333,7 @@ class Project:
     files: tuple[tuple[str, str], ...] = field(repr=False)  # the owner's may have passwords in it
     # What each service must come to: "healthy", "running", or "done" (it ends, with status 0).
     services: tuple[tuple[str, str], ...]
-    # The image that compose.yaml names as gpu-hosts-KIND:… is built on the host, of the Dockerfile and the other files.
-    build: bool = False
+    build: str = ""  # name of the image that is built on the host, of the Dockerfile and the other files
     answers: tuple[Answer, ...] = ()
     images: tuple[str, ...] = ()  # what it needs on the host before: references, as resolved
     patience: int = 120  # seconds in which it must come to that

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from deploys.planning.addresses import before_port, read_address
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.records import Area, CachePlan, DockerPlan, Note, Refusal
 from deploys.planning.settings import Settings
@@ -128,7 +128,7 @@ def _configuration(
         *([f"passwords: {mark}"] if mark else []),
         *(f"{name}: {value}" for name, value in environment),
     ]
-    host = _in_address(settings.registry_cache_address or "")
+    host = before_port(settings.registry_cache_address or "")
     return (
         "# Written by pyinfra-gpu-hosts (settings registry_cache_*), once the cache answered:\n"
         + "".join(f"# {line}\n" for line in made_of)
@@ -144,11 +144,6 @@ def _subject(settings: Settings) -> str:
     return " ".join(filter(None, (settings.registry_cache_address, settings.registry_cache_name)))
 
 
-def _in_address(address: str) -> str:
-    """An IP address as it stands before a port."""
-    return f"[{address}]" if ":" in address else address
-
-
 def _texts(cache: RegistryCache | None) -> dict[str, str]:
     return {file.path: file.text.strip() for file in cache.files} if cache else {}
 
@@ -159,7 +154,7 @@ def _why_certificate(settings: Settings, cache: RegistryCache | None, now: int) 
         return "there is none yet"
     if cache.expires - now < RENEWAL:
         return f"the one that is there ends in {max(cache.expires - now, 0) // 86400} days"
-    if _parse_address(cache.address) != _parse_address(settings.registry_cache_address or ""):
+    if read_address(cache.address) != read_address(settings.registry_cache_address or ""):
         return f"the one that is there is for {cache.address or 'no address'}"
     subject = f"# certificate: {_subject(settings)}\n"
     if not any(subject in text for path, text in _texts(cache).items() if path != AUTHORITY):
@@ -206,14 +201,14 @@ def _proxies(host: Host) -> tuple[tuple[str, str], ...]:
 
 
 def _note(upstream: str, port: int, address: str, reason: str) -> Note:
-    where = f"{_in_address(address)}:{port}"
+    where = f"{before_port(address)}:{port}"
     if reason:
         return Note(f"starts a cache of {upstream} at {where}", reason)
     return Note(f"the cache of {upstream} at {where} is right", f"{container_name(upstream)} runs as its record says")
 
 
 def _note_reach(address: str) -> tuple[Note, ...]:
-    parsed = _parse_address(address)
+    parsed = read_address(address)
     if parsed is None or not parsed.is_global:
         return ()
     choice = f"everybody who reaches {address} can pull from the cache"
@@ -222,13 +217,6 @@ def _note_reach(address: str) -> tuple[Note, ...]:
 
 def _note_removal(remove: tuple[str, ...]) -> tuple[Note, ...]:
     return tuple(Note(f"removes {name}", "its upstream is not wished for; the images stay on disk") for name in remove)
-
-
-def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
 
 
 def _refuse(settings: Settings, host: Host) -> Refusal | None:
@@ -261,7 +249,7 @@ def _refuse_host(host: Host) -> Refusal | None:
 
 def _refuse_address(settings: Settings, host: Host) -> Refusal | None:
     text = settings.registry_cache_address
-    address = _parse_address(text or "")
+    address = read_address(text or "")
     remedy = "set registry_cache_address to this host's address on the site's network"
     if addresses := ", ".join(host.addresses):
         remedy += f": it has {addresses}"
@@ -273,7 +261,7 @@ def _refuse_address(settings: Settings, host: Host) -> Refusal | None:
     unfit = unfit or ("no address of one host" if address.is_multicast else "")
     if unfit:
         return Refusal(Area.CACHE, f"a site cache does not listen on {text}", f"it is {unfit}", remedy)
-    if host.addresses and address not in map(_parse_address, host.addresses):
+    if host.addresses and address not in map(read_address, host.addresses):
         return Refusal(Area.CACHE, f"{text} is not an address of this host", "no interface has it", remedy)
     return None
 

@@ -27,7 +27,7 @@ class ServiceImage:
     service: Mapping[str, object]  # keys to merge into the service
     needs: tuple[str, ...]  # references that must be on the host before
     files: tuple[tuple[str, str], ...] = ()  # of the project
-    build: bool = False
+    build: str = ""  # name of the image, where it is built on the host
     notes: tuple[Note, ...] = ()
 
 
@@ -49,18 +49,19 @@ def read_file(kind: str, name: str) -> str:
 def program_of(kind: str, name: str, *, project: str) -> Program:
     """A file that we ship for a kind, for the project of that name."""
     text = read_file(kind, name)
-    return Program((name, text), f"{PROJECTS}/{project}/{name}:/{name}:ro", {"gpu-hosts.program": _digest(text)})
+    return Program((name, text), f"{PROJECTS}/{project}/{name}:/{name}:ro", {"gpu-hosts.program": short_digest(text)})
 
 
-def _digest(text: str) -> str:
+def short_digest(text: str) -> str:
+    """Twelve hex digits that change with the text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def built_image(kind: str) -> ServiceImage:
     """The image of our Dockerfile of a kind. Its tag changes with the Dockerfile, which copies nothing."""
     dockerfile = read_file(kind, "Dockerfile")
-    name = f"gpu-hosts-{kind.replace('_', '-')}:{_digest(dockerfile)}"
-    return ServiceImage(_service(name), (BASE,), (("Dockerfile", dockerfile),), build=True)
+    name = f"gpu-hosts-{kind.replace('_', '-')}:{short_digest(dockerfile)}"
+    return ServiceImage(_service(name), (BASE,), (("Dockerfile", dockerfile),), build=name)
 
 
 def pulled_image(wish: str, host: Host, catalogue: Catalogue, *, driver: str | None = None) -> ServiceImage | Refusal:

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from deploys.areas.containers import built_image, containers_input
+from deploys.areas.containers import containers_input
 from deploys.planning.container_trouble import Outcome, read_outcomes
 from deploys.planning.records import Answer, Project
 from tests.areas.shell import KILLED, STEPS, Finished, Place
@@ -248,17 +248,17 @@ def test_proof_inside(host: Place, text: str, stage: str) -> None:
 
 
 def test_image_is_built_once_before_anything_changes(host: Place) -> None:
-    text = "services:\n  web:\n    image: gpu-hosts-hello-video:0123456789ab\n"
+    image = "gpu-hosts-hello-video:0123456789ab"
+    text = f"services:\n  web:\n    image: {image}\n"
     # The stand-in makes of an unknown image one that crashes: only the build is looked at here.
-    wished = Project("front", (("compose.yaml", text), ("Dockerfile", "FROM scratch\n")), (), build=True, patience=0)
-    assert built_image(wished) == "gpu-hosts-hello-video:0123456789ab"
+    wished = Project("front", (("compose.yaml", text), ("Dockerfile", "FROM scratch\n")), (), build=image, patience=0)
     host.path("/no-network").write_text("")
     assert outcome(host, wished) == ("build", "unchanged")
     host.path("/no-network").unlink()
     bring_up(host, wished)
     bring_up(host, wished)
     builds = [call for call in host.calls("docker") if call.startswith("build")]
-    assert [" --tag gpu-hosts-hello-video:0123456789ab " in call for call in builds] == [True, True]
+    assert [f" --tag {image} " in call for call in builds] == [True, True]
 
 
 def test_broken_off_at_any_step_the_next_run_makes_it_right(host: Place) -> None:

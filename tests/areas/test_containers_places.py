@@ -98,7 +98,7 @@ def test_images_are_built_by_the_daemons_proxies(place: Place, told: str, given:
     place.stand_in("docker", f"case $1 in info) echo '{told}' ;; image) exit 1 ;; esac\n{DOCKER}")
     image = "gpu-hosts-hello-video:0123456789ab"
     compose = ("compose.yaml", f"services:\n  hello-video:\n    image: {image}\n")
-    project = Project("front", (compose, ("Dockerfile", "FROM x\n")), (("hello-video", "healthy"),), build=True)
+    project = Project("front", (compose, ("Dockerfile", "FROM x\n")), (("hello-video", "healthy"),), build=image)
     done = place.run("containers", payload=containers_input((project,)))
     assert "@@ front good" in done.output
     [build] = [call for call in place.calls("docker") if call.startswith("build ")]

@@ -12,12 +12,13 @@ from deploys.planning.cameras import camera_faults
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.check import Verdict, check, sum_up
 from deploys.planning.compose_files import OWNERS
-from deploys.planning.containers import FOLDER, PREFIX
+from deploys.planning.containers import PREFIX
 from deploys.planning.host_plan import Plan
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.images import parse_reference
 from deploys.planning.plan import make_plan
 from deploys.planning.records import Area, Project
+from deploys.planning.service_image import PROJECTS
 from deploys.planning.settings import Settings, read_settings
 from facts.devices import Camera, Devices, Group, SoundCard
 from facts.model import Container, Host, Image, SourceFile
@@ -67,7 +68,7 @@ def after(host: Host, plan: Plan) -> Host:
     docker = host.docker
     projects = plan.containers.projects
     files = tuple(
-        SourceFile(f"{FOLDER}/{project.name}/{path}", text if path != OWNERS else f"sha256:{digest(text)}\n")
+        SourceFile(f"{PROJECTS}/{project.name}/{path}", text if path != OWNERS else f"sha256:{digest(text)}\n")
         for project in projects
         for path, text in project.files
     )
