@@ -45,6 +45,14 @@ states_of() {
 {{.State.StartedAt}} {{.ID}}" "$@" 2>/dev/null
 }
 
+# rest_of WORD FILE: of the line of that first word; false where there is none.
+rest_of() {
+  while read -r word rest; do
+    [ "$word" = "$1" ] && echo "$rest" && return
+  done <"$2"
+  return 1
+}
+
 # judge STATUS EXIT HEALTH STARTED WANTED: good, wait or bad.
 judge() {
   case $5:$1:$3 in
@@ -68,13 +76,13 @@ look() {
   : >"$RUN/troubled"
   whole=good
   while read -r service status code health oom restarts started id; do
-    wanted=$(sed -n "s/^$service //p" "$RUN/new/$1.services")
+    wanted=$(rest_of "$service" "$RUN/new/$1.services")
     one=$(judge "$status" "$code" "$health" "$started" "${wanted:-running}")
     [ "$one" = good ] || printf '%s\n' "$service $status $code $health $oom $restarts $id" >>"$RUN/troubled"
     case $one:$whole in bad:* | wait:good) whole=$one ;; esac
   done <"$RUN/states"
   while read -r service _; do
-    grep -q "^$service " "$RUN/states" || whole=bad
+    rest_of "$service" "$RUN/states" >/dev/null || whole=bad
   done <"$RUN/new/$1.services"
   [ -s "$RUN/states" ] || whole=bad
   echo "$whole"
@@ -151,7 +159,7 @@ last_words() {
     docker logs --tail 15 "$id" 2>&1
   done <"$RUN/troubled"
   while read -r service _; do
-    grep -q "^$service " "$RUN/states" || echo "$service: no container of it is there"
+    rest_of "$service" "$RUN/states" >/dev/null || echo "$service: no container of it is there"
   done <"$RUN/new/$1.services"
 }
 

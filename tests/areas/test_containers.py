@@ -24,7 +24,7 @@ state_of() {
     oom) echo "exited 137 none true 0" ;; *) echo "exited 1 none false 0" ;;
   esac
 }
-services() { sed -n 's/^  \\([a-z]*\\):.*/\\1/p' $files | sort -u; }
+services() { sed -n 's/^  \\([a-z.]*\\):.*/\\1/p' $files | sort -u; }
 if [ "$1" = compose ]; then
   shift
   files=""
@@ -186,6 +186,11 @@ def test_services_that_the_owners_file_does_not_have(host: Place, ours: tuple[tu
 def test_what_a_service_must_come_to(host: Place, image: str, wanted: str, stage: str) -> None:
     wished = Project("front", (("compose.yaml", compose(f"web: {image}")),), (("web", wanted),), patience=0)
     assert outcome(host, wished)[0] == stage
+
+
+def test_dot_in_a_service_name_is_a_dot(host: Place) -> None:
+    wished = Project("front", (("compose.yaml", compose("a.b: up", "axb: ended")),), (("axb", "done"),), patience=0)
+    assert outcome(host, wished) == ("good", "")
 
 
 def test_one_that_fails_is_in_no_others_way(host: Place) -> None:
