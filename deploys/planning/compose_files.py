@@ -14,6 +14,7 @@ from deploys.planning.records import Area, Note, Project, Refusal
 IMAGE = re.compile(r"^\s+image:\s+[\"']?([^\s\"']+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 BUILD = re.compile(r"^\s+build:", re.MULTILINE)
 OWNERS = "owner.yaml"
+NOTED = "services"  # beside it: a line for each service that it had when it came up
 PATIENCE = 300  # seconds: a file of anybody's may have a database in it, or a model to load
 
 
@@ -22,8 +23,8 @@ def plan_compose_file(
 ) -> Project | Refusal:
     """The owner's file and, before it, ours with the GPU, so that what the owner writes of a service counts.
 
-    What services there are is known on the host alone, where Docker Compose reads the file. ``services`` names those
-    that end by themselves; all others must run.
+    What services there are is known on the host alone, where Docker Compose reads the file, and is noted beside it.
+    ``services`` names those that end by themselves; all others must run.
     """
     if wish.cpus or wish.memory:
         return _refuse("cpus and memory are not for compose files", name, "write the limits into the file's services")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose import Compose, plan_compose
-from deploys.planning.compose_files import OWNERS, plan_compose_file
+from deploys.planning.compose_files import NOTED, OWNERS, plan_compose_file
 from deploys.planning.compose_ports import Published, note_reachable, read_published, refuse_taken, refuse_twice
 from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo, Modelbox
 from deploys.planning.gpu_access import choose_gpu_access
@@ -211,16 +211,18 @@ def container_faults(plan: ContainersPlan, host: Host) -> tuple[str, ...]:
 
 def project_faults(project: Project, host: Host) -> tuple[str, ...]:
     """What of one project is not as it must be."""
-    files = _files_there(host).get(project.name)
-    if files is None:
+    there = _files_there(host).get(project.name)
+    if there is None:
         return ("it is not there",)
+    files = {path: text for path, text in there.items() if path != NOTED}
     if files != {path: _as_read(path, text) for path, text in project.files}:
         return ("its files are others",)
     if host.docker.containers is None:
         return ("Docker does not say what runs",)
     wanted = dict(project.services)
     ours = [one for one in host.docker.containers if one.project == PREFIX + project.name and _is_of_service(one)]
-    missing = [service for service in wanted if service not in {one.service for one in ours}]
+    known = dict.fromkeys((*wanted, *there.get(NOTED, "").split()))
+    missing = [service for service in known if service not in {one.service for one in ours}]
     faults = ((one.service, _fault(one, wanted.get(one.service, "running"))) for one in ours)
     return (
         *([] if ours or wanted else ["no container of it is there"]),

@@ -10,6 +10,8 @@ former=/etc/gpu-hosts/containers.before # a project's folder here: a change of i
 data=/var/lib/gpu-hosts-containers      # relative paths in the owner's compose files start here
 # In a project's folder while what runs need not be of its files. It is no file of any plan, and so another run is due.
 unfinished=unfinished
+# In a project's folder once it came up: the services that the owner's file has, which is read on the host alone.
+services=services
 project_label=com.docker.compose.project
 service_label=com.docker.compose.service
 settled=5 # seconds that a service without a health check must have run: most that cannot work end before
@@ -297,7 +299,7 @@ start() {
 
 # parts_of FOLDER: what is there besides compose files: Docker Compose does not see when it changes.
 parts_of() {
-  [ ! -e "$1" ] || (cd "$1" && find . -type f ! -name compose.yaml ! -name owner.yaml -exec sha256sum {} + | sort)
+  [ ! -e "$1" ] || (cd "$1" && find . -type f ! -name compose.yaml ! -name owner.yaml ! -name "$services" -exec sha256sum {} + | sort)
 }
 
 # wake NAME: `up` leaves containers alone that run and are of no use.
@@ -327,6 +329,8 @@ bring_up() {
     tell "$1" "$stage" "$(restore "$1")"
     return
   fi
+  # For the probe to read, whatever root's umask.
+  [ ! -e "$base/$1/owner.yaml" ] || (umask 022 && cut -d ' ' -f 1 "$RUN/states" | sort -u >"$base/$1/$services")
   [ ! -e "$former/$1" ] || mv "$former/$1" "$former/$1.old"
   rm -rf "${former:?}/$1.old"
   rm -f "$base/$1/$unfinished"

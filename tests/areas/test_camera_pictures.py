@@ -141,6 +141,7 @@ def name_processes(host: Place, name: str) -> None:
 @pytest.mark.parametrize("name", ["pipewire", "wireplumber"])
 def test_desktop_that_keeps_its_cameras_open_is_no_holder(host: Place, name: str) -> None:
     name_processes(host, name)
+    host.stand_in("v4l2-ctl", "")
     with open("/dev/full", "rb"):
         _, [shot] = take(host, "/dev/full", "v4l2", "MJPG", "640", "480", "0")
     assert shot.holder == ""

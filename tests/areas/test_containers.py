@@ -201,6 +201,15 @@ def test_one_that_fails_is_in_no_others_way(host: Place) -> None:
     assert running(host) == ["gpu-hosts-back.web"]
 
 
+def test_services_of_the_owners_file_are_noted_when_it_has_come_up(host: Place) -> None:
+    """For them to be missed when they are gone; what did not come up, or is left as it was, is not noted anew."""
+    for text in (compose("web: up", "db: up"), compose("web: crashed")):
+        bring_up(host, Project("mine", (("owner.yaml", text),), (), patience=0))
+        assert files(host, "mine")["services"] == "db\nweb\n"
+    assert stat.S_IMODE(host.path(f"{FOLDER}/mine/services").stat().st_mode) == 0o644
+    assert not [call for call in host.calls("docker") if "--force-recreate" in call]
+
+
 def test_what_nothing_wishes_for_goes_with_its_files(host: Place) -> None:
     bring_up(host, project(compose("web: up")), project(compose("web: up"), "back"))
     done, outcomes = bring_up(host, remove=("front",))

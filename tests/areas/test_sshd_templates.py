@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.areas.shell import KILLED, Finished, Place, three_parts
+from tests.areas.shell import KILLED, Finished, Place, three_parts, wait_until
 from tests.areas.sshd_host import (
     EXPECTED,
     IN_FORCE,
@@ -94,10 +94,12 @@ def test_timer_of_an_earlier_change_leaves_a_later_one(sshd: Place, confirmed_fi
 
 def test_timer_waits_while_another_run_is_at_work(sshd: Place) -> None:
     # The next run settles the first change itself; a timer between its steps would take away that run's mark.
+    sshd.stand_in("flock", f': >"$here/at-the-lock"; exec {sshd.tools}/flock "$@"')
     write(sshd)
     with (state(sshd) / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (sshd.root / "after-60").touch()
+        wait_until((sshd.root / "at-the-lock").exists)
         write(sshd, "second", seconds=90)
         assert not (sshd.root / "over-60").exists()
     end_patience(sshd)

@@ -72,6 +72,15 @@ def test_missing_project_is_started() -> None:
     assert container_faults(planned, HOST) == ("mine: it is not there",)
 
 
+def test_service_that_was_there_when_it_came_up_is_missed() -> None:
+    """What an owner's file has is known on the host alone."""
+    host = with_project(HOST, DONE)
+    assert container_faults(plan(host), host) == ()
+    noted = SourceFile(f"{FOLDER}/mine/services", "migrate\nweb\n")
+    host = replace(host, docker=replace(host.docker, container_files=(*host.docker.container_files, noted)))
+    assert container_faults(plan(host), host) == ("mine: web is not there",)
+
+
 def test_right_project_is_left_alone() -> None:
     planned = plan(RIGHT)
     assert planned.start == ()
