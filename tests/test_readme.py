@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from deploys.planning.container_settings import ComposeFile, HelloAudio, HelloGpu, HelloVideo, Modelbox
+from deploys.planning.container_settings import KINDS
 from deploys.planning.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,15 +24,8 @@ def settings_table() -> str:
 
 def containers_table() -> str:
     """The options of every kind of container as the table of docs/containers.md, but for those that all have."""
-    kinds: dict[str, type[BaseModel]] = {
-        "hello_gpu": HelloGpu,
-        "hello_audio": HelloAudio,
-        "hello_video": HelloVideo,
-        "modelbox": Modelbox,
-        "compose": ComposeFile,
-    }
     rows = ["| kind | option | default | |", "|---|---|---|---|"]
-    for kind, model in kinds.items():
+    for kind, model in KINDS.items():
         for name, field in model.model_fields.items():
             if name not in ("kind", "cpus", "memory"):
                 shown = "needed" if field.is_required() else f"`{field.default!r}`".replace("'", '"')

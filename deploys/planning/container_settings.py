@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,4 +98,11 @@ class ComposeFile(_Wish):
     done: tuple[Service, ...] = Field(default=(), description="Services that end by themselves, with status 0.")
 
 
+KINDS: Mapping[str, type[BaseModel]] = {
+    "hello_gpu": HelloGpu,
+    "hello_audio": HelloAudio,
+    "hello_video": HelloVideo,
+    "modelbox": Modelbox,
+    "compose": ComposeFile,
+}
 ContainerWish = Annotated[HelloGpu | HelloAudio | HelloVideo | Modelbox | ComposeFile, Field(discriminator="kind")]

@@ -315,7 +315,8 @@ def redacted(value: object, *, is_secret: bool = False) -> Any:
     """The value with ``***`` for what nobody should read: proxies, tokens and passwords, and URLs' user parts."""
     if isinstance(value, dict):
         return {
-            name: redacted(inner, is_secret=is_secret or bool(SECRETS.search(name))) for name, inner in value.items()
+            name: redacted(inner, is_secret=is_secret or bool(SECRETS.search(str(name))))
+            for name, inner in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [redacted(inner, is_secret=is_secret) for inner in value]

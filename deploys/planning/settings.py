@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from deploys.planning.container_settings import ContainerWish
+from deploys.planning.container_settings import KINDS, ContainerWish
 from deploys.planning.daemon_config import redacted
 
 
@@ -355,8 +355,23 @@ def _unknown_name(name: str) -> Problem:
 
 def _invalid_value(known: Mapping[str, object], detail: Mapping[str, object]) -> Problem:
     location = detail["loc"]
-    name = str(location[0]) if isinstance(location, tuple) and location else "?"
+    assert isinstance(location, tuple)
+    name = str(location[0])
+    if name == "containers" and len(location) > 1:
+        return _invalid_container(location[1:], detail)
     # Somebody may have written the password itself where its place belongs, and addresses may have one in them.
     is_secret = name.startswith("sudo_password") or "proxy" in name or name.endswith(("_credentials", "_clients"))
     shown = "" if is_secret else f"; it is {redacted(known.get(name))!r}"
     return Problem(name, f"{detail['msg']}{shown}")
+
+
+def _invalid_container(location: tuple[object, ...], detail: Mapping[str, object]) -> Problem:
+    """A wish has many options, and there are many wishes: the one that is wrong is named."""
+    name, *inner = location
+    kind, *options = inner or [""]  # pydantic names the kind, by which it chose the model
+    place = ".".join(map(str, ("containers", name, *options)))
+    if detail["type"] != "extra_forbidden":
+        return Problem(place, f"{detail['msg']}; it is {redacted(detail['input'])!r}")
+    close = get_close_matches(str(options[-1]), KINDS[str(kind)].model_fields, n=1)
+    hint = f"did you mean {close[0]}?" if close else "docs/containers.md lists them."
+    return Problem(place, f"{kind} has no such option; {hint}")

@@ -126,6 +126,29 @@ def test_a_password_is_not_taken_for_a_variables_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "wish", "place", "reason"),
+    [
+        (
+            "front",
+            {"kind": "hello_video", "adress": "::1"},
+            "front.adress",
+            "has no such option; did you mean address?",
+        ),
+        ("front", {"kind": "hello_video", "volume": 1}, "front.volume", "has no such option; docs/containers.md lists"),
+        ("front", {"kind": "hello_video", "port": "80"}, "front.port", "a valid integer; it is '80'"),
+        ("mine", {"kind": "compose"}, "mine.file", "required; it is {'kind': 'compose'}"),
+        ("mine", {"kind": "compose", "file": "x", "gpu": ["a b"]}, "mine.gpu.0", "it is 'a b'"),
+        ("front", {"kind": "hello"}, "front", "it is {'kind': 'hello'}"),
+        ("Front", {"kind": "hello_gpu"}, "Front", "it is 'Front'"),
+        (1, {"kind": "hello_gpu"}, "1", "a valid string; it is 1"),
+    ],
+)
+def test_the_option_of_a_container_that_is_wrong_is_named(name: object, wish: object, place: str, reason: str) -> None:
+    wishes = {"fine": {"kind": "hello_gpu"}, name: wish}
+    assert reason in problems({"containers": wishes})[f"containers.{place}"]
+
+
+@pytest.mark.parametrize(
     "name", ["ssh_user", "ssh_port", "_sudo", "_sudo_password", "_env", "my_own_key", "nvidiasmi", "site", "rack"]
 )
 def test_other_inventory_data_is_left_to_its_owner(name: str) -> None:
