@@ -78,10 +78,14 @@ class Modelbox(_Wish):
     )
     authorized_keys: str | None = Field(default=None, description="File of yours with the public keys that may log in.")
     ssh_port: Port = Field(default=50022, description="Port of the SSH server.")
-    editor: bool = Field(default=False, description="Developer mode: the editor, reached through `ssh -L`.")
+    editor: bool = Field(
+        default=False, description="Developer mode: the editor, on 127.0.0.1 of the host; reach it through `ssh -L`."
+    )
     editor_port: Port = Field(default=1104, description="Port of the editor.")
     http_port: Port = Field(default=8080, description="Port of the flows' own HTTP server.")
-    address: str = Field(default="127.0.0.1", description="Address of the host that the ports are published on.")
+    address: str = Field(
+        default="127.0.0.1", description="Address of the host that SSH and HTTP are published on; the editor never is."
+    )
     systemd: bool = Field(default=False, description="Boot systemd inside, as the image does by itself.")
     gdb: bool = Field(default=False, description="Let gdb attach to processes and switch off randomised addresses.")
 

@@ -25,6 +25,7 @@ from facts.model import Host
 SERVICE = "modelbox"
 PROJECT = "/root/modelbox"  # the owner's folder, inside
 SSH, EDITOR, HTTP = 2222, 1104, 8080  # ports inside
+LOOPBACK = "127.0.0.1"  # of the host
 GIB = 1024**3
 
 # What root needs to look after its own container; an SSH server needs two more.
@@ -168,7 +169,7 @@ def _project(
     answers = (
         *([Answer(wish.address, wish.ssh_port, "SSH-2.0")] if keys else []),
         # It answers 403 to those whom its access list does not let in (modelbox, src/modelbox/server/http_helper.cc).
-        *([Answer(wish.address, wish.editor_port, "HTTP/1.1 200", "/editor/")] if wish.editor else []),
+        *([Answer(LOOPBACK, wish.editor_port, "HTTP/1.1 200", "/editor/")] if wish.editor else []),
     )
     return Project(
         name,
@@ -240,11 +241,11 @@ def _service(
 
 def _ports(wish: Modelbox) -> list[str]:
     published = (
-        *([(wish.ssh_port, SSH)] if wish.ssh == "key" else []),
-        *([(wish.editor_port, EDITOR)] if wish.editor else []),
-        (wish.http_port, HTTP),
+        *([(wish.address, wish.ssh_port, SSH)] if wish.ssh == "key" else []),
+        *([(LOOPBACK, wish.editor_port, EDITOR)] if wish.editor else []),
+        (wish.address, wish.http_port, HTTP),
     )
-    return [f"{before_port(wish.address)}:{port}:{inside}" for port, inside in published]
+    return [f"{before_port(address)}:{port}:{inside}" for address, port, inside in published]
 
 
 def _notes(name: str, wish: Modelbox, host: Host) -> tuple[Note, ...]:
@@ -256,8 +257,8 @@ def _notes(name: str, wish: Modelbox, host: Host) -> tuple[Note, ...]:
     notes = [Note(f"get in by `{ssh if wish.ssh == 'key' else enter}`", f"ssh is {wish.ssh}")]
     if wish.editor:
         port = wish.editor_port
-        forward = f"ssh -L {port}:{before_port(wish.address)}:{port} {host.name}"
-        because = "it asks for no password, and lets in what comes through this host alone"
+        forward = f"ssh -L {port}:{LOOPBACK}:{port} {host.name}"
+        because = "it asks for no password, so it is on the host's loopback alone"
         notes.append(Note(f"the editor is at http://127.0.0.1:{port}/editor/ after `{forward}`", because))
     if wish.gdb:
         because = "gdb is true: SYS_PTRACE, and Docker's own filter of system calls without its rule on personality"

@@ -219,6 +219,15 @@ def test_an_address_that_others_reach() -> None:
     assert "`ssh -p 50022 root@2001:db8::10`" in said(found)
 
 
+@pytest.mark.parametrize("address", ["::", "0.0.0.0", "192.0.2.10"])
+def test_the_editor_is_published_to_nobody(address: str) -> None:
+    """It has no password. Docker's proxy, of IPv6 above all, makes everybody come from the address that may in."""
+    found = project({**KEYED, "editor": True, "address": address})
+    assert '      - "127.0.0.1:1104:1104"\n' in dict(found.files)["compose.yaml"]
+    assert "ssh -L 1104:127.0.0.1:1104 server" in said(found)
+    assert Answer("127.0.0.1", 1104, "HTTP/1.1 200", "/editor/") in found.answers
+
+
 def test_gdb_without_privileges() -> None:
     found = project({"gdb": True})
     text = dict(found.files)["compose.yaml"]
