@@ -182,7 +182,8 @@ def _describe(
 def refuse_without_images(plan: ContainersPlan, host: Host, *, because: str) -> ContainersPlan:
     """The plan where no image comes, as ``because`` says: what is to be started and lacks one is refused."""
     lacking = {
-        project.name: [image for image in project.images if not is_present(image, host)] for project in plan.start
+        project.name: [image for image in project.images if not is_present(image, host, by_tag=project.by_tag)]
+        for project in plan.start
     }
     refused = tuple(
         Refused(

@@ -46,7 +46,7 @@ def plan_hello_gpu(
         "network_mode": "none",
         # NGC's images ask for more than Docker's 64 MiB (their entry point says so when they start).
         **({"shm_size": "1g"} if wish.by == "tensorflow" else {}),
-        "labels": program.labels,
+        "labels": {**program.labels, **image.labels},
         "volumes": [program.mount],
         "command": ["python3", f"/{PROGRAMS[wish.by]}", str(wish.count)],
         **gpu.service,
@@ -80,7 +80,7 @@ def plan_hello_audio(name: str, wish: HelloAudio, host: Host, catalogue: Catalog
         "pids_limit": 64,
         "devices": ["/dev/snd:/dev/snd:rw"],
         "group_add": [str(group.gid)],
-        "labels": program.labels,
+        "labels": {**program.labels, **image.labels},
         "volumes": [program.mount],
         "command": ["sh", "/sound.sh", card.id],
     }

@@ -51,7 +51,7 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
         **({"group_add": [str(gid)]} if gid is not None else {}),
         **_access(name, wish, camera),
         "ports": [f"{before_port(wish.address)}:{wish.port}:{PORT}"],
-        "labels": health.labels,
+        "labels": {**health.labels, **image.labels},
         "volumes": [*_volumes(wish), health.mount],
         "command": _command(camera.stable if wish.access == "hotplug" else NODE),
         "healthcheck": {

@@ -44,10 +44,11 @@ def plan_images(
     proof: ProofPlan,
     mirrors: MirrorsPlan,
     also: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
 ) -> ImagesPlan:
     """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet.
 
-    ``also``: references that something else of this host needs.
+    ``also``: references that something else of this host needs; ``tags``: those of them that it names by their tags.
     """
     version = driver_afterwards(driver, host)
     answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
@@ -58,17 +59,19 @@ def plan_images(
     chosen = [choice.reference for choice in choices]
     wanted = _each_once((*chosen, *also, *([proof.image] if proof.image else [])))
     load, not_for_us = _archives_to_load(files.archives, host)
-    missing = [reference for reference in wanted if not is_present(reference, _after_loading(load, host))]
+    by_tag = {_key(reference) for reference in tags}
+    loaded = _after_loading(load, host)
+    missing = [one for one in wanted if not is_present(one, loaded, by_tag=_key(one) in by_tag)]
     pull = tuple(make_pull(reference, mirrors) for reference in missing)
     # This run need not come to the proof, but a later one does.
     proofs = settings.gpu_proof_image or catalogue.proof.image
     keep = (*wanted, *(name for archive in files.archives for name in archive.names), proofs)
     prune, kept = _names_to_prune(wanted, keep, pull, mirrors, host.docker) if settings.images_prune else ((), ())
     pulling = host.docker.pulling
-    there = sum(is_present(reference, host) for reference in wanted)
+    there = sum(is_present(one, host, by_tag=_key(one) in by_tag) for one in wanted)
     notes = (
         *(note for choice in choices for note in _describe(choice, is_missing=choice.reference in missing)),
-        *(Note(f"pulls {reference}", "the host does not have it") for reference in missing),
+        *(Note(f"pulls {reference}", _why_missing(reference, host)) for reference in missing),
         *([Note("what an earlier run pulls comes first", pulling)] if missing and pulling else []),
         *(Note(f"loads {', '.join(archive.names)}", f"from {archive.path}") for archive in load),
         *(
@@ -98,9 +101,19 @@ def _each_once(references: tuple[str, ...]) -> tuple[str, ...]:
     """The references without those that only write an earlier one in another way: python, docker.io/library/python."""
     found: dict[tuple[str, str | None], str] = {}
     for text in references:
-        parsed = parse_reference(text)
-        found.setdefault((parsed.pinned, parsed.digest and parsed.tag), text)
+        found.setdefault(_key(text), text)
     return tuple(found.values())
+
+
+def _key(reference: str) -> tuple[str, str | None]:
+    """The same for every way to write a reference."""
+    parsed = parse_reference(reference)
+    return parsed.pinned, parsed.digest and parsed.tag
+
+
+def _why_missing(reference: str, host: Host) -> str:
+    has_digest = is_present(reference, host)
+    return "the host has it, and not by its tag" if has_digest else "the host does not have it"
 
 
 def _join(refusals: list[Refusal]) -> Refusal:

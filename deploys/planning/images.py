@@ -70,15 +70,17 @@ def registry_of(reference: str) -> str:
     return parse_reference(reference).registry
 
 
-def is_present(text: str, host: Host) -> bool:
+def is_present(text: str, host: Host, *, by_tag: bool = False) -> bool:
     """Whether the host's Docker has the image, by digest where the reference has one.
 
+    ``by_tag``: it must go by the reference's tag as well, which another image of that name may have.
     What came by another name from a mirror has the digest with that name alone, and goes by its own name and tag.
     """
     wanted = parse_reference(text)
     if not wanted.digest:
         return any(wanted.pinned in image.names for image in host.docker.images or ())
-    own_names = {wanted.pinned} | ({f"{wanted.name}:{wanted.tag}"} if wanted.tag else set())
+    tagged = {f"{wanted.name}:{wanted.tag}"} if wanted.tag else set()
+    own_names = tagged if by_tag and tagged else {wanted.pinned} | tagged
     return any(
         own_names.intersection(image.names) and any(name.endswith(f"@{wanted.digest}") for name in image.names)
         for image in host.docker.images or ()

@@ -155,7 +155,7 @@ def _ascend(engine: str, host: Host) -> Accelerator | Refusal:
 def _project(
     name: str, wish: Modelbox, host: Host, image: ServiceImage, accelerator: Accelerator, boot: Boot, keys: str | None
 ) -> Project:
-    remade = remake(str(image.service["image"])) if boot.remakes else None
+    remade = remake(str(image.service["image"]), image.needs[0]) if boot.remakes else None
     files = _files(wish, boot, keys)
     service = _service(name, wish, host, image.service, accelerator, boot)
     if remade:
@@ -163,7 +163,7 @@ def _project(
         files = (*files, ("Dockerfile", remade[1]))
     # Compose makes a container anew when its definition changes, and a file that is mounted is no part of that.
     texts = "\0".join(text for _, text in files)
-    service["labels"] = {"gpu-hosts.files": short_digest(texts)}
+    service["labels"] = {"gpu-hosts.files": short_digest(texts), **image.labels}
     volumes: dict[str, object] = {"home": {}, **({"ssh": {}} if keys else {})}
     document = {"services": {SERVICE: service}, "volumes": volumes}
     answers = (

@@ -35,7 +35,8 @@ WRITABLE_CGROUPS_SINCE = "28"
 CGROUP_KEY_SINCE = "2.15"
 # What the image's own Dockerfile sets (modelbox, docker/Dockerfile.cuda.develop.ubuntu), without its VOLUME.
 REMADE = """\
-# The image without its volume /sys/fs/cgroup, over which systemd cannot see its control groups.
+# {reference}
+# without its volume /sys/fs/cgroup, over which systemd cannot see its control groups.
 FROM {image} AS stock
 FROM scratch
 COPY --from=stock / /
@@ -131,9 +132,12 @@ def can_remake(image: str) -> bool:
     return bool(re.fullmatch(r"modelbox/modelbox-develop-\w[\w.]*-cuda_[\w.-]+(:\w[\w.-]*)?(@sha256:\w+)?", image))
 
 
-def remake(image: str) -> tuple[str, str]:
-    """The name of the image that is made of ``image`` without its volume, and the Dockerfile that does it."""
-    dockerfile = REMADE.format(image=image)
+def remake(image: str, reference: str) -> tuple[str, str]:
+    """The name of the image that is made of ``image`` without its volume, and the Dockerfile that does it.
+
+    ``reference`` is the image's, with its digest where it has one: with another digest the name is another.
+    """
+    dockerfile = REMADE.format(image=image, reference=reference)
     return f"gpu-hosts-modelbox:{short_digest(dockerfile)}", dockerfile
 
 

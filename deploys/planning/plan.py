@@ -347,7 +347,10 @@ def _plan_images(
     if blocked := _blocked((Area.DOCKER, docker), (Area.MIRRORS, mirrors), areas=areas):
         return ImagesPlan(skipped=blocked)
     also = tuple(image for project in containers.projects for image in project.images)
-    return plan_images(settings, host, catalogue, files, driver=driver, proof=proof, mirrors=mirrors, also=also)
+    tags = tuple(image for project in containers.start if project.by_tag for image in project.images)
+    return plan_images(
+        settings, host, catalogue, files, driver=driver, proof=proof, mirrors=mirrors, also=also, tags=tags
+    )
 
 
 def _plan_containers(

@@ -341,6 +341,11 @@ class Project:
     proofs: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[Note, ...] = ()
 
+    @property
+    def by_tag(self) -> bool:
+        """Whether its images must go by their tags on the host: so our files name them. The owner's are as they are."""
+        return all(path != "owner.yaml" for path, _ in self.files)
+
 
 @dataclass(frozen=True)
 class Refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class ServiceImage:
     needs: tuple[str, ...]  # references that must be on the host before
     files: tuple[tuple[str, str], ...] = ()  # of the project
     build: str = ""  # name of the image, where it is built on the host
+    # Of the service. With another digest under the same tag Compose makes another container.
+    labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
 
@@ -75,9 +77,11 @@ def pulled_image(wish: str, host: Host, catalogue: Catalogue, *, driver: str | N
     parsed = parse_reference(chosen.reference)
     # What comes by another name from a mirror has no digest of its own name, and always its tag.
     name = f"{parsed.name}:{parsed.tag}" if parsed.tag else parsed.pinned
+    # Only a digest that the reference has: what a registry says of a tag today is no part of a definition.
+    labels = {"gpu-hosts.image": parsed.pinned} if parsed.tag and parsed.digest else {}
     chose = [] if chosen.reference == wish else [Note(f"takes {parsed.short}", chosen.because)]
     warned = [Note(f"beware of {parsed.short}", warning) for warning in chosen.warnings]
-    return ServiceImage(_service(name), (chosen.reference,), notes=(*chose, *warned))
+    return ServiceImage(_service(name), (chosen.reference,), labels=labels, notes=(*chose, *warned))
 
 
 def _service(image: str) -> Mapping[str, object]:

@@ -78,7 +78,9 @@ def after(host: Host, plan: Plan) -> Host:
         for service, state in project.services or (("web", "running"),)
     )
     pulled = tuple(Image(f"sha256:{digest(one.reference)}", names(one.reference)) for one in plan.images.pull)
-    docker = replace(docker, container_files=files, containers=containers, images=(*(docker.images or ()), *pulled))
+    taken = {name for image in pulled for name in image.names}
+    kept = (replace(one, names=tuple(name for name in one.names if name not in taken)) for one in docker.images or ())
+    docker = replace(docker, container_files=files, containers=containers, images=(*kept, *pulled))
     groups = tuple(
         replace(group, members=tuple(user for user, of in plan.cameras.expected if of == group.name))
         for group in host.devices.groups
@@ -127,3 +129,61 @@ def test_what_is_wished_for_no_more_goes() -> None:
     assert isinstance(found, Settings), found
     left = after(with_devices(READY), make_plan(found, with_devices(READY), CATALOGUE))
     assert make_plan(Settings(), left, CATALOGUE).containers.remove == ("gpu",)
+
+
+DEVELOP = "modelbox/modelbox-develop-tensorrt_8.4.2-cuda_11.2-ubuntu-x86_64:latest"
+ONE, OTHER = f"@sha256:{'11' * 32}", f"@sha256:{'22' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("wish", "image"),
+    [
+        ({"kind": "hello_gpu"}, "lab/gpu:1"),
+        ({"kind": "hello_gpu", "by": "tensorflow"}, "lab/tf:1"),
+        ({"kind": "hello_audio"}, "lab/sound:1"),
+        ({"kind": "hello_video"}, "lab/video:1"),
+        ({"kind": "modelbox"}, "lab/box:1"),
+        ({"kind": "modelbox", "systemd": True}, DEVELOP),  # of which an image is made on the host
+    ],
+)
+def test_another_digest_under_the_same_tag_is_another_container(wish: dict[str, Any], image: str) -> None:
+    def change(host: Host, reference: str) -> Plan:
+        found = read_settings({"containers": {"one": {**wish, "image": reference}}})
+        assert isinstance(found, Settings), found
+        return make_plan(found, host, CATALOGUE, files=FILES)
+
+    host = with_devices(replace(READY, docker=replace(READY.docker, server_version="28.5.2")))
+    # Back at last to what is there, and goes by that tag no more.
+    for reference in (f"{image}{ONE}", f"{image}{OTHER}", f"{image}{ONE}"):
+        plan = change(host, reference)
+        assert [project.name for project in plan.containers.start] == ["one"], reference
+        assert reference in [pull.reference for pull in plan.images.pull]
+        host = after(host, plan)
+        assert not change(host, reference).containers.start
+        assert reference not in [pull.reference for pull in change(host, reference).images.pull]
+    # Without a digest nobody knows what the tag means today, and a newer image is none of this run's business.
+    host = after(host, change(host, image))
+    elsewhere = replace(host, docker=replace(host.docker, images=(Image("sha256:33", (image,)),)))
+    assert not change(elsewhere, image).containers.start
+
+
+def test_another_digest_of_the_proofs_image_is_another_hello() -> None:
+    def change(host: Host, proof: str) -> Plan:
+        found = read_settings({"containers": {"gpu": {"kind": "hello_gpu"}}, "gpu_proof_image": proof})
+        assert isinstance(found, Settings), found
+        return make_plan(found, host, CATALOGUE)
+
+    left = after(with_devices(READY), change(with_devices(READY), f"lab/gpu:1{ONE}"))
+    assert [project.name for project in change(left, f"lab/gpu:1{OTHER}").containers.start] == ["gpu"]
+
+
+def test_a_tag_is_for_what_is_started_by_it() -> None:
+    """The owner's own compose file names images by digest, and what runs needs no name."""
+    wished = read_settings({"containers": {"mine": {"kind": "compose", "file": "my.yaml"}}})
+    assert isinstance(wished, Settings), wished
+    files = LocalFiles(texts=(("my.yaml", f"services:\n  web:\n    image: example/web:1{ONE}\n"),))
+    images = (Image("sha256:44", (f"example/web{ONE}",)),)
+    host = with_devices(replace(READY, docker=replace(READY.docker, images=images)))
+    found = make_plan(wished, host, CATALOGUE, files=files)
+    assert [project.name for project in found.containers.start] == ["mine"]
+    assert f"example/web:1{ONE}" not in [pull.reference for pull in found.images.pull]
