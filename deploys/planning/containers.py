@@ -77,7 +77,7 @@ def plan_containers(
     answers = {
         name: _plan_one(name, wish, host, catalogue, files, others) for name, wish in settings.containers.items()
     }
-    answers = _without_taken_ports(answers, host)
+    answers = _without_taken_ports(_without_taken_cameras(answers), host)
     projects = tuple(one for one in answers.values() if isinstance(one, Project))
     start = tuple(project for project in projects if project_faults(project, host))
     return ContainersPlan(
@@ -127,6 +127,25 @@ def _refuse_limits(wish: ContainerWish, host: Host) -> Refusal | None:
         return None
     brief = "the host does not have so many processors"
     return Refusal(Area.CONTAINERS, brief, f"cpus is {wish.cpus:g}, the host has {host.cpus}", "set cpus to fewer")
+
+
+def _without_taken_cameras(answers: dict[str, Project | Refusal]) -> dict[str, Project | Refusal]:
+    """The answers, refused where an earlier wish has the camera.
+
+    A stream is one program's alone (kernel, Documentation/userspace-api/media/v4l/open.rst, "Shared Data Streams").
+    """
+    taken: dict[str, str] = {}
+    checked = dict(answers)
+    for name, answer in answers.items():
+        if not isinstance(answer, Project) or not answer.camera:
+            continue
+        other = taken.setdefault(answer.camera, name)
+        if other != name:
+            brief = f"{name}: the container {other} has this camera"
+            remedy = "name another one in `camera`, or take one of the two wishes away"
+            seen = f"both would take pictures from {answer.camera}, which gives them to one alone"
+            checked[name] = Refusal(Area.CONTAINERS, brief, seen, remedy)
+    return checked
 
 
 def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> dict[str, Project | Refusal]:

@@ -74,6 +74,7 @@ def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalog
         build=image.build,
         answers=(Answer(wish.address, wish.port, "HTTP/1."),),
         images=image.needs,
+        camera=camera.device,
         notes=(Note(f"shows {camera.stable}", camera.name or "the only camera"), *image.notes),
     )
 

@@ -336,6 +336,7 @@ class Project:
     build: str = ""  # name of the image that is built on the host, of the Dockerfile and the other files
     answers: tuple[Answer, ...] = ()
     images: tuple[str, ...] = ()  # what it needs on the host before: references, as resolved
+    camera: str = ""  # node of the host that it takes pictures from: /dev/video0
     patience: int = 120  # seconds in which it must come to that
     # Commands inside a service once it has come up, each with the text its output must have: (service, script, text)
     proofs: tuple[tuple[str, str, str], ...] = ()

@@ -34,14 +34,15 @@ FILES = LocalFiles(
 WISHES: dict[str, dict[str, Any]] = {
     "gpu": {"kind": "hello_gpu"},
     "sound": {"kind": "hello_audio"},
-    "front": {"kind": "hello_video"},
-    "rear": {"kind": "hello_video", "access": "hotplug", "port": 8091},
+    "front": {"kind": "hello_video", "camera": "video0"},
+    "rear": {"kind": "hello_video", "camera": "video2", "access": "hotplug", "port": 8091},
     "box": {"kind": "modelbox"},
     "dev": {"kind": "modelbox", "ssh": "key", "authorized_keys": "my.pub", "editor": True, "http_port": 8081},
     "mine": {"kind": "compose", "file": "my.yaml", "gpu": ["web"]},
 }
 BY_ID = "/dev/v4l/by-id/usb-Webcam-video-index0"
 CAMERA = Camera("/dev/video0", "Webcam", BY_ID, 0, captures=True, group="video", mode="660")
+REAR = Camera("/dev/video2", "Other", None, captures=True, group="video", mode="660")
 BOARD = replace(JETSON, docker=READY.docker, toolkit=READY.toolkit)
 DEVICES = Devices(
     usb=(),
@@ -50,10 +51,10 @@ DEVICES = Devices(
 )
 
 
-def with_devices(host: Host) -> Host:
-    """The host with a camera, a sound card and Docker Compose."""
+def with_devices(host: Host, *cameras: Camera) -> Host:
+    """The host with a camera, or these, a sound card and Docker Compose."""
     docker = replace(host.docker, compose="2.40.3")
-    return replace(host, cameras=(CAMERA,), devices=DEVICES, cgroup=2, cpus=8, memory=2**34, docker=docker)
+    return replace(host, cameras=cameras or (CAMERA,), devices=DEVICES, cgroup=2, cpus=8, memory=2**34, docker=docker)
 
 
 def container(project: Project, service: str, state: str) -> Container:
@@ -110,7 +111,7 @@ def test_what_a_run_leaves_needs_nothing(host: Host) -> None:
     found = read_settings({"containers": WISHES, "camera_users": ["alice"]})
     assert isinstance(found, Settings), found
     areas = frozenset({Area.MIRRORS, Area.IMAGES, Area.CAMERAS, Area.CONTAINERS})
-    start = with_devices(host)
+    start = with_devices(host, CAMERA, REAR)
     first = make_plan(found, start, CATALOGUE, areas=areas, files=FILES)
     refused = {one.name for one in first.containers.refused}
     # ModelBox has no image for L4T (modelbox-ai/modelbox, docker/README.md).
@@ -129,6 +130,20 @@ def test_what_is_wished_for_no_more_goes() -> None:
     assert isinstance(found, Settings), found
     left = after(with_devices(READY), make_plan(found, with_devices(READY), CATALOGUE))
     assert make_plan(Settings(), left, CATALOGUE).containers.remove == ("gpu",)
+
+
+def test_a_camera_is_one_containers() -> None:
+    """Whatever they call it, and however they get it: the second would never be healthy."""
+    wishes: dict[str, dict[str, Any]] = {
+        "a": {"kind": "hello_video", "camera": BY_ID},
+        "b": {"kind": "hello_video", "camera": "video0", "access": "hotplug", "port": 8091},
+        "c": {"kind": "hello_video", "camera": "video2", "port": 8092},
+    }
+    found = read_settings({"containers": wishes})
+    assert isinstance(found, Settings), found
+    plan = make_plan(found, with_devices(READY, CAMERA, REAR), CATALOGUE).containers
+    assert [project.name for project in plan.start] == ["a", "c"]
+    assert [(one.name, one.refusal.brief) for one in plan.refused] == [("b", "b: the container a has this camera")]
 
 
 DEVELOP = "modelbox/modelbox-develop-tensorrt_8.4.2-cuda_11.2-ubuntu-x86_64:latest"
