@@ -124,7 +124,10 @@ def _settle(planned: dict[str, Planned]) -> dict[str, Planned]:
 
 def _settle_group(group: Mapping[str, Planned]) -> tuple[dict[str, ImagesPlan], list[str]]:
     """The same for hosts that ask with the same credentials through the same mirrors."""
-    fleet = [HostPulls(name, one.session.facts, one.plan.images, one.plan.mirrors) for name, one in group.items()]
+    fleet = [
+        HostPulls(name, one.session.facts, one.plan.images, one.plan.mirrors, one.plan.containers.projects)
+        for name, one in group.items()
+    ]
     first = next(iter(group.values())).session
     ca = first.settings.images_mirror_ca
     try:

@@ -16,7 +16,7 @@ from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
 from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.image_plan import LocalFiles
-from deploys.planning.images import is_present
+from deploys.planning.images import identity, is_present
 from deploys.planning.modelbox import plan_modelbox
 from deploys.planning.records import (
     Area,
@@ -24,6 +24,7 @@ from deploys.planning.records import (
     DaemonPlan,
     DockerPlan,
     DriverPlan,
+    ImagesPlan,
     Note,
     Project,
     Refusal,
@@ -198,26 +199,36 @@ def _describe(
     )
 
 
-def refuse_without_images(plan: ContainersPlan, host: Host, *, because: str) -> ContainersPlan:
-    """The plan where no image comes, as ``because`` says: what is to be started and lacks one is refused."""
-    lacking = {
-        project.name: [image for image in project.images if not is_present(image, host, by_tag=project.by_tag)]
-        for project in plan.start
-    }
-    refused = tuple(
-        Refused(
-            name, Refusal(Area.CONTAINERS, f"{name}: its image does not come", f"{', '.join(images)}: {because}", SEE)
-        )
-        for name, images in lacking.items()
-        if images
-    )
+def refuse_without_images(
+    plan: ContainersPlan, host: Host, images: ImagesPlan, *, because: str | None
+) -> ContainersPlan:
+    """The plan without what lacks an image: one that cannot be had, or, where none comes, as ``because`` says, any."""
+    found = {project.name: _refuse_lost(project, images) for project in plan.projects}
+    for project in plan.start if because else ():
+        if lacking := [image for image in project.images if not is_present(image, host, by_tag=project.by_tag)]:
+            seen = f"{', '.join(lacking)}: {because}"
+            brief = f"{project.name}: its image does not come"
+            found[project.name] = found[project.name] or Refusal(Area.CONTAINERS, brief, seen, SEE)
+    refused = tuple(Refused(name, refusal) for name, refusal in found.items() if refusal)
     names = {one.name for one in refused}
     return replace(
         plan,
         start=tuple(project for project in plan.start if project.name not in names),
         projects=tuple(project for project in plan.projects if project.name not in names),
         refused=(*plan.refused, *refused),
+        notes=tuple(note for note in plan.notes if note.choice not in {f"starts {name}" for name in names}),
     )
+
+
+def _refuse_lost(project: Project, images: ImagesPlan) -> Refusal | None:
+    """What the registries say of this project's images that cannot be had."""
+    named = {identity(image) for image in project.images}
+    lost = [(seen, remedy) for reference, seen, remedy in images.lost if identity(reference) in named]
+    if not lost:
+        return None
+    brief = f"{project.name}: its image cannot be had"
+    remedy = "; ".join(dict.fromkeys(remedy for _, remedy in lost))
+    return Refusal(Area.CONTAINERS, brief, "; ".join(seen for seen, _ in lost), remedy)
 
 
 def container_faults(plan: ContainersPlan, host: Host) -> tuple[str, ...]:

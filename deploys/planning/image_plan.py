@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.image_choice import Choice, choose_image
-from deploys.planning.images import go_architecture, is_present, parse_reference
+from deploys.planning.images import go_architecture, identity, is_present, parse_reference
 from deploys.planning.mirrors import make_pull
 from deploys.planning.records import (
     Archive,
@@ -48,7 +48,8 @@ def plan_images(
 ) -> ImagesPlan:
     """Resolve the wishes, load what archives bring, pull what else is not there. No registry has been asked yet.
 
-    ``also``: references that something else of this host needs; ``tags``: those of them that it names by their tags.
+    ``also``: references that the containers of this host need; ``tags``: those of them that they name by
+    their tags.
     """
     version = driver_afterwards(driver, host)
     answers = [choose_image(wish, host, catalogue, driver=version) for wish in dict.fromkeys(settings.images)]
@@ -57,18 +58,19 @@ def plan_images(
         return ImagesPlan(refusal=_join(refused))
     choices = [answer for answer in answers if isinstance(answer, Choice)]
     chosen = [choice.reference for choice in choices]
-    wanted = _each_once((*chosen, *also, *([proof.image] if proof.image else [])))
+    own = _each_once((*chosen, *([proof.image] if proof.image else [])))
+    wanted = _each_once((*own, *also))
     load, not_for_us = _archives_to_load(files.archives, host)
-    by_tag = {_key(reference) for reference in tags}
+    by_tag = {identity(reference) for reference in tags}
     loaded = _after_loading(load, host)
-    missing = [one for one in wanted if not is_present(one, loaded, by_tag=_key(one) in by_tag)]
+    missing = [one for one in wanted if not is_present(one, loaded, by_tag=identity(one) in by_tag)]
     pull = tuple(make_pull(reference, mirrors) for reference in missing)
     # This run need not come to the proof, but a later one does.
     proofs = settings.gpu_proof_image or catalogue.proof.image
     keep = (*wanted, *(name for archive in files.archives for name in archive.names), proofs)
     prune, kept = _names_to_prune(wanted, keep, pull, mirrors, host.docker) if settings.images_prune else ((), ())
     pulling = host.docker.pulling
-    there = sum(is_present(one, host, by_tag=_key(one) in by_tag) for one in wanted)
+    there = sum(is_present(one, host, by_tag=identity(one) in by_tag) for one in wanted)
     notes = (
         *(note for choice in choices for note in _describe(choice, is_missing=choice.reference in missing)),
         *(Note(f"pulls {reference}", _why_missing(reference, host)) for reference in missing),
@@ -82,7 +84,15 @@ def plan_images(
         *(Note(f"removes {name}", "images_prune is set, and nothing wishes for it") for name in prune),
         *(Note(f"keeps {name}", "a container uses it") for name in kept),
     )
-    return ImagesPlan(pull=pull, load=load, prune=prune, wanted=wanted, wave=settings.images_wave, notes=notes)
+    return ImagesPlan(
+        pull=pull,
+        load=load,
+        prune=prune,
+        wanted=wanted,
+        for_containers=wanted[len(own) :],
+        wave=settings.images_wave,
+        notes=notes,
+    )
 
 
 def driver_afterwards(driver: DriverPlan, host: Host) -> str | None:
@@ -101,14 +111,8 @@ def _each_once(references: tuple[str, ...]) -> tuple[str, ...]:
     """The references without those that only write an earlier one in another way: python, docker.io/library/python."""
     found: dict[tuple[str, str | None], str] = {}
     for text in references:
-        found.setdefault(_key(text), text)
+        found.setdefault(identity(text), text)
     return tuple(found.values())
-
-
-def _key(reference: str) -> tuple[str, str | None]:
-    """The same for every way to write a reference."""
-    parsed = parse_reference(reference)
-    return parsed.pinned, parsed.digest and parsed.tag
 
 
 def _why_missing(reference: str, host: Host) -> str:
@@ -167,7 +171,7 @@ def _names_to_prune(
     wanted: tuple[str, ...], keep: tuple[str, ...], pull: tuple[Pull, ...], mirrors: MirrorsPlan, docker: Docker
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of other images of the wanted ones' repositories: those that may go, and those that a container uses."""
-    repositories = _repositories(wanted, mirrors)
+    repositories = repositories_of(wanted, mirrors)
     # A tag that is given to what is pulled is no name of the old image any more.
     moved = {one.tag for one in pull if one.digest}
     # What is there by a cache's name alone is only given its own.
@@ -182,7 +186,7 @@ def _names_to_prune(
     return tuple(prune), tuple(kept)
 
 
-def _repositories(wanted: tuple[str, ...], mirrors: MirrorsPlan) -> set[str]:
+def repositories_of(wanted: tuple[str, ...], mirrors: MirrorsPlan) -> set[str]:
     """Those of the references, by their own names and by those that they are pulled by."""
     prefixes = dict(mirrors.rewrites)
     parsed = [parse_reference(text) for text in wanted]

@@ -70,6 +70,12 @@ def registry_of(reference: str) -> str:
     return parse_reference(reference).registry
 
 
+def identity(text: str) -> tuple[str, str | None]:
+    """What an image is known by, however it is written: python, docker.io/library/python:latest."""
+    parsed = parse_reference(text)
+    return parsed.pinned, parsed.digest and parsed.tag
+
+
 def is_present(text: str, host: Host, *, by_tag: bool = False) -> bool:
     """Whether the host's Docker has the image, by digest where the reference has one.
 

@@ -117,9 +117,8 @@ def _proof_with(images: ImagesPlan, proof: ProofPlan, host: Host) -> ProofPlan:
 
 
 def _containers_with(images: ImagesPlan, containers: ContainersPlan, host: Host) -> ContainersPlan:
-    """The containers, but for those to be started whose images do not come."""
-    blocked = _blocked((Area.IMAGES, images))
-    return refuse_without_images(containers, host, because=blocked) if blocked else containers
+    """The containers, but for those whose images do not come."""
+    return refuse_without_images(containers, host, images, because=_blocked((Area.IMAGES, images)))
 
 
 def refused_plan(refusal: Refusal) -> Plan:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from deploys.planning import disk
 from deploys.planning.disk import NOTHING, Need, format_size, reserve
+from deploys.planning.image_plan import repositories_of
 from deploys.planning.images import go_architecture, parse_reference, registry_of
 from deploys.planning.lookups import Answers, Found, Manifest, Missing, Question, Rate, Trouble
 from deploys.planning.mirrors import make_pull
 from deploys.planning.preflight_table import Row
-from deploys.planning.records import Archive, Area, ImagesPlan, MirrorsPlan, Note, Pull, Refusal
+from deploys.planning.records import Archive, Area, ImagesPlan, MirrorsPlan, Note, Project, Pull, Refusal
 from facts.model import Docker, Host
 
 ANYWAY = "images_preflight = False pulls without these checks"
@@ -41,6 +42,7 @@ class HostPulls:
     host: Host
     plan: ImagesPlan
     mirrors: MirrorsPlan
+    projects: tuple[Project, ...] = ()  # the containers of this run
 
     @property
     def architecture(self) -> str:
@@ -51,6 +53,12 @@ class HostPulls:
     def is_open(self) -> bool:
         """Whether something may still be done."""
         return self.plan.refusal is None and self.plan.skipped is None
+
+    @property
+    def spare(self) -> frozenset[str]:
+        """What this run's containers alone need. They are refused where it cannot be had, and the rest is pulled."""
+        named = {image for project in self.projects for image in project.images}
+        return frozenset(self.plan.for_containers) & named
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ def _is_host_itself(reference: str) -> bool:
 def settle(fleet: Sequence[HostPulls], answers: Answers) -> tuple[dict[str, ImagesPlan], tuple[Row, ...]]:
     """The plans by host: every pull pinned, or refused with the reasons for all of its images; and the table's rows.
 
+    What cannot be had and containers alone need is no reason: the plan goes on without it (``ImagesPlan.lost``).
     Plans that are refused or skipped already stay as they are and have no rows.
     """
     settled = [_settle_host(one, _judge_host(one, answers)) for one in fleet if one.is_open]
@@ -208,27 +217,48 @@ def _judge_archive(one: HostPulls, archive: Archive) -> Judged:
 
 def _settle_host(one: HostPulls, images: tuple[Judged, ...]) -> Settled:
     """What the images are and what the host's disk says to them."""
-    wrong = [image.objection for image in images if image.objection]
-    if wrong:
-        return Settled(one.name, ImagesPlan(refusal=_refuse_images(wrong, len(images))), images)
+    wrong = [(image.row.image, image.objection) for image in images if image.objection]
+    lost = tuple((name, why.seen, why.remedy) for name, why in wrong if name in one.spare)
+    own = [why for name, why in wrong if name not in one.spare]
+    if own:
+        return Settled(one.name, ImagesPlan(refusal=_refuse_images(own, len(images)), lost=lost), images)
     need = sum((image.need for image in images), NOTHING)
     # Of a Docker that is stopped nobody knows what it has: perhaps just these images fill the disk.
     is_stopped = one.host.docker.installed and one.host.docker.images is None
     shortage = None if is_stopped else _find_shortage(one.host.docker, images, need)
     if shortage:
         verdict, refusal = shortage
-        return Settled(one.name, ImagesPlan(refusal=refusal), _with_verdict(images, verdict))
+        return Settled(one.name, ImagesPlan(refusal=refusal, lost=lost), _with_verdict(images, verdict))
     notes = [image.note for image in images if image.note]
     if need.total and is_stopped:
         notes.append(Note(f"up to {format_size(need.total)} go to the disk", "what is there already is not known yet"))
     elif need.total and one.host.docker.images_free is None:
         notes.append(Note(f"{format_size(need.total)} go to the disk", "how much is free there is not known"))
     pulls = tuple(image.pull for image in images if image.pull)
-    return Settled(one.name, replace(one.plan, pull=pulls, notes=(*one.plan.notes, *notes)), images)
+    plan = _without(one.plan, lost, one.mirrors)
+    return Settled(one.name, replace(plan, pull=pulls, notes=(*plan.notes, *notes)), images)
+
+
+def _without(plan: ImagesPlan, lost: tuple[tuple[str, str, str], ...], mirrors: MirrorsPlan) -> ImagesPlan:
+    """The plan without what cannot be had. No other image makes room for that: perhaps it is the one that was meant."""
+    names = tuple(name for name, _, _ in lost)
+    kept = repositories_of(names, mirrors)
+    prune = tuple(name for name in plan.prune if parse_reference(name).name not in kept)
+    untrue = {f"pulls {name}" for name in names} | {f"removes {name}" for name in plan.prune if name not in prune}
+    return replace(
+        plan,
+        prune=prune,
+        wanted=tuple(name for name in plan.wanted if name not in names),
+        lost=lost,
+        notes=tuple(note for note in plan.notes if note.choice not in untrue),
+    )
 
 
 def _with_verdict(images: tuple[Judged, ...], verdict: str) -> tuple[Judged, ...]:
-    return tuple(replace(image, row=replace(image.row, verdict=verdict)) for image in images)
+    """The images with this verdict, where nothing is wrong with them themselves."""
+    return tuple(
+        image if image.objection else replace(image, row=replace(image.row, verdict=verdict)) for image in images
+    )
 
 
 def _refuse_images(wrong: list[Objection], images: int) -> Refusal:
@@ -246,11 +276,11 @@ def _find_shortage(docker: Docker, images: tuple[Judged, ...], need: Need) -> tu
     if size := disk.bytes_short(need, docker):
         verdict = f"{format_size(size)} short"
         room = f"{format_size(free)} free, of which {format_size(reserve(free))} are kept"
-        takes = [f"{image.row.image} {_known(image.row.on_disk)}" for image in images]
+        takes = [f"{image.row.image} {_known(image.row.on_disk)}" for image in images if not image.objection]
     elif inodes := disk.inodes_short(need, docker):
         verdict = f"{inodes} inodes short"
         room = f"{docker.images_free_inodes} inodes free"
-        takes = [f"{image.row.image} {image.need.inodes} inodes" for image in images]
+        takes = [f"{image.row.image} {image.need.inodes} inodes" for image in images if not image.objection]
     else:
         return None
     return verdict, Refusal(
@@ -283,7 +313,7 @@ def _settle_rates(one: Settled, over: Mapping[str, Rate], pulls: Mapping[str, in
         name = image.pull.registry if image.pull and not image.pull.cached else ""
         verdict = f"{pulls[name]} pulls, {over[name].remaining} left" if name in hit else image.row.verdict
         images += _with_verdict((image,), verdict)
-    return replace(one, plan=ImagesPlan(refusal=refusal), images=tuple(images))
+    return replace(one, plan=ImagesPlan(refusal=refusal, lost=one.plan.lost), images=tuple(images))
 
 
 def _describe_limit(rate: Rate, pulls: int, one: Settled) -> str:

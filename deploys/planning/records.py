@@ -269,6 +269,8 @@ class ImagesPlan:
     load: tuple[Archive, ...] = ()
     prune: tuple[str, ...] = ()  # names of images of the same repositories that are not wished for
     wanted: tuple[str, ...] = ()  # references, as resolved for this host
+    for_containers: tuple[str, ...] = ()  # those of ``wanted`` that containers alone need
+    lost: tuple[tuple[str, str, str], ...] = ()  # of these, what cannot be had: reference, what was seen, what to do
     wave: int = 8  # hosts that pull one image through a cache at a time, after the first one has
     notes: tuple[Note, ...] = ()
     refusal: Refusal | None = None
