@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from base64 import b64encode
 from collections.abc import Generator
+from ipaddress import ip_address
 
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
@@ -16,7 +17,13 @@ from deploys.areas.access import Access, load_detached, run_now
 from deploys.areas.connection import address_of
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.compose_ports import Published
-from deploys.planning.container_trouble import explain_outcome, explain_unreachable, read_outcomes
+from deploys.planning.container_trouble import (
+    explain_end,
+    explain_lost,
+    explain_outcome,
+    explain_unreachable,
+    read_outcomes,
+)
 from deploys.planning.records import ContainersPlan, Project
 
 REACHED_WITHIN = 5  # seconds
@@ -37,8 +44,7 @@ def bring_up(state: State, host: Host, plan: ContainersPlan, access: Access) -> 
         done, output = run_now(host.connector, command)
     except Exception as error:  # paramiko's, the socket's: the connection is lost
         logger.debug("no answer from %s", host.name, exc_info=True)
-        brief = "what became of the containers is not known; what was begun goes on on the host"
-        _log_error(host, f"{brief}\n  seen: the connection is lost ({error!r})\n  to do: run this again")
+        _log_error(host, explain_lost(repr(error)))
         return False
     outcomes, firewalls = read_outcomes(output.stdout)
     for outcome in outcomes:
@@ -48,7 +54,8 @@ def bring_up(state: State, host: Host, plan: ContainersPlan, access: Access) -> 
             _log_error(host, explain_outcome(outcome, load_catalogue()))
     good = {outcome.name for outcome in outcomes if outcome.is_good}
     if not done and all(outcome.is_good for outcome in outcomes):
-        _log_error(host, output.output)
+        wanted = (*plan.remove, *(project.name for project in plan.start))
+        _log_error(host, explain_end(output.output, wanted, outcomes))
     for project in plan.start:
         if project.name in good:
             _look_from_here(host, project, firewalls)
@@ -85,7 +92,7 @@ def _look_from_here(host: Host, project: Project, firewalls: tuple[str, ...]) ->
     for answer in project.answers:
         if Published(answer.address, answer.port).is_loopback:
             continue
-        address = address_of(host)
+        address = address_of(host) if ip_address(answer.address).is_unspecified else answer.address
         if address and not _is_let_in(address, answer.port):
             host.log(explain_unreachable(project.name, answer, address, firewalls), log_func=logger.warning)
 

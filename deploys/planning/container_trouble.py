@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deploys.planning.catalogue import Catalogue
@@ -30,7 +31,12 @@ AFTER = {
 GOOD = ("good", "removed")
 MOUNT = "error mounting"  # among REFUSALS
 # compose 1.29.2, compose/config/interpolation.py; compose-go, interpolation/interpolation.go: the value comes after it.
-QUOTES = r'.*interpolation format for ("[^"]*" option in [a-z]+ "[^"]*"|[^\s:]*)'
+QUOTES = (
+    (r'.*interpolation format for ("[^"]*" option in [a-z]+ "[^"]*"|[^\s:]*)', "a dollar sign in it is written as $$"),
+    # compose-go, dotenv/parser.go: a line of an .env, or what follows a quote.
+    (r".*(?=unexpected character .* in variable name)", "a line of the .env is not NAME=value"),
+    (r".*(?=unterminated quoted value)", "a quote in the .env has no end"),
+)
 DRIVERS_FILE = rf'{MOUNT} "[^"]*(nvidia|cuda)'
 TOLD, SHOWN = 3, 25  # lines of what was seen: on one line, and, where there are more, below
 
@@ -55,7 +61,9 @@ def read_outcomes(said: str) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     outcomes: list[Outcome] = []
     firewalls: list[str] = []
     for block in re.split(r"^@@ ", said, flags=re.MULTILINE)[1:]:
-        head, *lines = block.splitlines()
+        head, *lines = block.splitlines() or [""]
+        if " " not in head:  # cut off with the connection
+            continue
         name, stage, *after = head.split(" ")
         if name == "-":
             firewalls += after
@@ -66,10 +74,11 @@ def read_outcomes(said: str) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
 
 
 def _without_values(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Docker Compose quotes all of a value that has a dollar sign too many, and that may be a password."""
+    """Docker Compose quotes all of a value that it cannot read, and that may be a password."""
     for index, line in enumerate(words):
-        if found := re.match(QUOTES, line, re.IGNORECASE):
-            return (*words[:index], f"{found[0]}: what stands there is not told; a dollar sign in it is written as $$")
+        for pattern, remedy in QUOTES:
+            if found := re.match(pattern, line, re.IGNORECASE):
+                return (*words[:index], f"{found[0].rstrip(': ')}: what stands there is not told; {remedy}")
     return words
 
 
@@ -89,6 +98,21 @@ def explain_outcome(outcome: Outcome, catalogue: Catalogue) -> str:
     seen = "; ".join(told) or "nothing was said"
     quoted = "".join(f"\n  | {line}" for line in more)
     return f"container {outcome.name}: {brief}; {after}\n  seen: {seen}\n  to do: {todo}{quoted}"
+
+
+def explain_end(said: str, wanted: Iterable[str], outcomes: Iterable[Outcome]) -> str:
+    """Why the script did not succeed where it told of no failure: by its own words, or it was not heard to its end."""
+    told = {outcome.name for outcome in outcomes}
+    if said.strip() and not told:
+        return said.strip()
+    missing = ", ".join(name for name in wanted if name not in told)
+    return explain_lost(f"what it said ends before {missing or 'its status'}")
+
+
+def explain_lost(seen: str) -> str:
+    """Nobody knows what became of the containers."""
+    brief = "what became of the containers is not known; what was begun goes on on the host"
+    return f"{brief}\n  seen: the connection is lost ({seen})\n  to do: run this again"
 
 
 def find_causes(words: str, catalogue: Catalogue) -> tuple[str, ...]:

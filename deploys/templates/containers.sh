@@ -259,13 +259,16 @@ check() {
 build() {
   [ "$2" != - ] || return 0
   docker image inspect "$2" >/dev/null 2>&1 && return 0
-  proxies=$(docker info --format "{{with .HTTPProxy}}--build-arg http_proxy={{.}} {{end}}\
-{{with .HTTPSProxy}}--build-arg https_proxy={{.}} {{end}}{{with .NoProxy}}--build-arg no_proxy={{.}}{{end}}" 2>/dev/null)
-  case $proxies in *xxxxx@*) proxies='' ;; esac # a password, which Docker does not tell
-  # shellcheck disable=SC2086
-  timeout 1800 docker build --network host $proxies --tag "$2" "$staged/$1" >"$RUN/log" 2>&1 && return 0
+  # Blanks after its commas are right for the daemon, not for every program that a build runs.
+  docker info --format '{{with .HTTPProxy}}http_proxy={{println .}}{{end}}{{with .HTTPSProxy}}https_proxy={{println .}}{{end
+}}{{with .NoProxy}}no_proxy={{println .}}{{end}}' 2>/dev/null | tr -d ' ' >"$RUN/proxies"
+  ! grep -q xxxxx@ "$RUN/proxies" || : >"$RUN/proxies" # a password, which Docker does not tell
+  project=$1 image=$2
+  set -- build --network host
+  while read -r one; do [ -z "$one" ] || set -- "$@" --build-arg "$one"; done <"$RUN/proxies"
+  timeout 1800 docker "$@" --tag "$image" "$staged/$project" >"$RUN/log" 2>&1 && return 0
   tail -n 20 "$RUN/log" >"$RUN/words"
-  tell "$1" build unchanged
+  tell "$project" build unchanged
   return 1
 }
 

@@ -28,6 +28,7 @@ fi
 setsid -w $escape flock -o -E 75 -w 900 "$state/$area/lock" sh "$RUN/script" "$@" >"$RUN/output" 2>&1 </dev/null
 rc=$?
 [ "$rc" != 75 ] || explain "another run is at work here" "it has held $state/$area/lock for 900 s" "wait for it, then run this again"
-cat "$RUN/output"
+# Docker hands on what containers say, byte for byte, and pyinfra reads nothing but UTF-8.
+LC_ALL=C tr -c '\11\12\15\40-\176' '?' <"$RUN/output"
 rm -rf "$RUN"
 exit "$rc"

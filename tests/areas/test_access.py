@@ -97,8 +97,9 @@ def sent(command: StringCommand) -> str:
 def received(place: Place, sudo: str, payload: str) -> Finished:
     """What a script finds in its payload's file, sent with a password through that sudo."""
     place.stand_in("sudo", sudo)
-    command = WITH_PASSWORD.command(detached(place, 'cat "$RUN/input"'), "area", stdin=payload)
-    return place.run_text(command.get_raw_value(), stdin=sent(command))
+    command = WITH_PASSWORD.command(detached(place, 'base64 -w 0 "$RUN/input"'), "area", stdin=payload)
+    done = place.run_text(command.get_raw_value(), stdin=sent(command))
+    return Finished(done.status, base64.b64decode(done.output).decode())
 
 
 def test_payload_arrives_behind_a_sudo_that_reads_the_password(place: Place) -> None:
@@ -151,6 +152,12 @@ def test_a_detached_script_gives_its_output_status_and_leaves_nothing(place: Pla
     done = place.run_text(script, ("area", "said"), stdin=sent(ROOT.command("", stdin="payload")))
     assert (done.status, done.output) == (7, "said payload\noops\n700\n700\n")
     assert [path.name for path in place.path("/var/lib/gpu-hosts/area").iterdir()] == ["lock"]
+
+
+def test_a_detached_scripts_output_can_be_read_whatever_is_in_it(place: Place) -> None:
+    script = detached(place, r"printf 'caf\351 \303\251\tnext\033[0m\n'")
+    done = place.run_text(script, ("area",), stdin=sent(ROOT.command("", stdin="")))
+    assert done.output == "caf? ??\tnext?[0m\n"
 
 
 @pytest.mark.parametrize("allowed", [True, False])

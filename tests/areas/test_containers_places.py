@@ -81,16 +81,16 @@ def test_a_first_one_that_fails_leaves_none(place: Place) -> None:
     assert not place.path(SPEC).exists()
 
 
-PROXY = "--build-arg http_proxy=http://proxy.lab:3128 --build-arg no_proxy=lab"
+PROXY = "http_proxy=http://proxy.lab:3128"
 
 
 @pytest.mark.parametrize(
     ("told", "given"),
     [
         ("", ""),
-        (PROXY, f"{PROXY} "),
+        (f"{PROXY}\nno_proxy=localhost, *.lab", f"--build-arg {PROXY} --build-arg no_proxy=localhost,*.lab "),
         # As moby masks credentials (daemon/config, MaskCredentials): what is not known is not handed on.
-        ("--build-arg http_proxy=http://xxxxx:xxxxx@proxy.lab:3128", ""),
+        ("http_proxy=http://xxxxx:xxxxx@proxy.lab:3128", ""),
     ],
 )
 def test_images_are_built_by_the_daemons_proxies(place: Place, told: str, given: str) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from deploys.planning.catalogue import load_catalogue
-from deploys.planning.container_trouble import explain_outcome, explain_unreachable, find_causes, read_outcomes
+from deploys.planning.container_trouble import (
+    explain_end,
+    explain_outcome,
+    explain_unreachable,
+    find_causes,
+    read_outcomes,
+)
 from deploys.planning.records import Answer
 
 CATALOGUE = load_catalogue()
@@ -95,6 +101,39 @@ def test_a_password_that_compose_quotes_is_not_told(said: str) -> None:
     assert "hunter2" not in text
     assert "db" in text
     assert "is written as $$" in text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'failed to read /data/.env: line 3: unexpected character "+" in variable name "hunter2+xyz"',
+        'failed to read /data/.env: line 3: unterminated quoted value "hunter2',
+    ],
+)
+def test_a_password_that_an_env_file_has_is_not_told(said: str) -> None:
+    ((outcome,), _) = read_outcomes(f"@@ mine config unchanged\n  {said}\n  more of hunter2\n")
+    text = explain_outcome(outcome, CATALOGUE)
+    assert "hunter2" not in text
+    assert "failed to read /data/.env: line 3: what stands there is not told; a" in text
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        ("", "what it said ends before front, back"),
+        ("@@ front good\n@@ ba", "what it said ends before back"),
+        ("@@ front good\n@@ ", "what it said ends before back"),
+        ("@@ front good\n@@ back good\n", "what it said ends before its status"),
+    ],
+)
+def test_answer_that_ends_early(said: str, seen: str) -> None:
+    text = explain_end(said, ("front", "back"), read_outcomes(said)[0])
+    assert text.splitlines()[1:] == [f"  seen: the connection is lost ({seen})", "  to do: run this again"]
+
+
+def test_script_that_did_not_begin_says_why_itself() -> None:
+    said = "containers: not done\n  seen: no Docker Compose\n  to do: see above\n"
+    assert explain_end(said, ("front",), read_outcomes(said)[0]) == said.strip()
 
 
 def test_failure_in_three_parts() -> None:
