@@ -155,6 +155,7 @@ class Container:
     health: str = ""  # healthy, unhealthy, starting; "": its image and its definition have no health check
     exit_code: int | None = None  # of its last run, where it does not run
     restarting: bool = False
+    one_off: bool = False  # `docker compose run` made it, besides those that are the service
 
 
 @dataclass(frozen=True)

@@ -607,7 +607,8 @@ docker_state() {
         about='{{.ID}} {{.Name}} {{.HostConfig.Runtime}} {{.Config.Image}} {{.State.Running}} {{.Image}}'
         about="$about {{.State.Status}} {{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
         about="$about "'[{{json (index .Config.Labels "com.docker.compose.project")}}'
-        about="$about,"'{{json (index .Config.Labels "com.docker.compose.service")}}]'
+        about="$about,"'{{json (index .Config.Labels "com.docker.compose.service")}}'
+        about="$about,"'{{json (index .Config.Labels "com.docker.compose.oneoff")}}]'
         # shellcheck disable=SC2086
         [ -z "$containers" ] || containers=$(limited docker inspect --type container --format "$about" $containers)
         # Any other failure but timeout's is a container that has gone meanwhile.

@@ -39,8 +39,6 @@ PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
 NAME = rf"{PROJECTS}/([a-z0-9][a-z0-9_-]*)/(.+)"
 SEE = "see what the images' own refusal says, then run this again"
 PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
-# `docker compose run` makes containers of a service besides those that are the service.
-ONE_OFF = r".*[-_]run[-_][0-9a-f]{12}"
 
 
 @dataclass(frozen=True)
@@ -251,7 +249,7 @@ def project_faults(project: Project, host: Host) -> tuple[str, ...]:
     if host.docker.containers is None:
         return ("Docker does not say what runs",)
     wanted = dict(project.services)
-    ours = [one for one in host.docker.containers if one.project == PREFIX + project.name and _is_of_service(one)]
+    ours = [one for one in host.docker.containers if one.project == PREFIX + project.name and not one.one_off]
     known = dict.fromkeys((*wanted, *there.get(NOTED, "").split()))
     missing = [service for service in known if service not in {one.service for one in ours}]
     faults = ((one.service, _fault(one, wanted.get(one.service, "running"))) for one in ours)
@@ -265,10 +263,6 @@ def project_faults(project: Project, host: Host) -> tuple[str, ...]:
 def _as_read(path: str, text: str) -> str:
     """A file's text as the probe tells it: of the owner's, which root alone may read, the digest."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}\n" if path == OWNERS else text
-
-
-def _is_of_service(container: Container) -> bool:
-    return not re.fullmatch(ONE_OFF, container.name)
 
 
 def _fault(container: Container, wanted: str) -> str:

@@ -133,9 +133,9 @@ def read_containers(answer: Answer) -> tuple[Container, ...] | None:
 
 
 def read_container(row: list[str]) -> Container:
-    """A container of the ten fields that the probe asks for, the last two labels in JSON."""
+    """A container of the ten fields that the probe asks for, the last Docker Compose's labels in JSON."""
     identity, name, runtime, image, running, image_id, status, exit_code, health, labels = row
-    project, service = read_labels(labels)
+    project, service, one_off = read_labels(labels)
     return Container(
         id=identity,
         name=name.lstrip("/"),
@@ -150,18 +150,20 @@ def read_container(row: list[str]) -> Container:
         # One that was made and never started has 0, too.
         exit_code=to_int(exit_code) if status in ("exited", "dead") else None,
         restarting=status == "restarting",
+        one_off=one_off,
     )
 
 
-def read_labels(text: str) -> tuple[str, str]:
-    """The labels of Docker Compose: project and service; empty where the container has none."""
+def read_labels(text: str) -> tuple[str, str, bool]:
+    """The labels of Docker Compose: project and service, empty where the container has none, and if it is a one-off."""
     try:
         labels = json.loads(text)
     except (ValueError, RecursionError):
-        return "", ""
-    if not isinstance(labels, list) or [type(label) for label in labels] != [str, str]:
-        return "", ""
-    return labels[0], labels[1]
+        return "", "", False
+    if not isinstance(labels, list) or [type(label) for label in labels[:2]] != [str, str]:
+        return "", "", False
+    # Python's word, which Compose in Go has kept (docker/compose, pkg/compose/filters.go).
+    return labels[0], labels[1], labels[2:] == ["True"]
 
 
 def compose_version(answer: Answer, packages: tuple[tuple[str, str], ...]) -> str | None:

@@ -129,6 +129,35 @@ def test_labels_of_compose(labels: str, project: str, service: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "one_off"), [(',"True"', True), (',"False"', False), (',""', False), (",null", False), ("", False)]
+)
+def test_label_of_what_compose_run_made(label: str, one_off: bool) -> None:
+    line = f'docker.container=aa /debug runc b true sha256:1 running 0  ["mine","web"{label}]'
+    found = host_of("docker.listed=containers", line).docker.containers
+    assert [(one.project, one.service, one.one_off) for one in found or ()] == [("mine", "web", one_off)]
+
+
+# Made up: it says whether `docker compose run` made the container where it is asked that.
+DOCKER = """#!/bin/sh
+case $* in
+    info*) echo '{"ServerVersion":"28.5.2"}' ;;
+    ps*) echo aa ;;
+    inspect*'.service")}},{{json (index .Config.Labels "com.docker.compose.oneoff")}}] aa')
+        echo 'aa /debug runc b true sha256:1 running 0  ["mine","web","True"]' ;;
+    inspect*) echo 'aa /debug runc b true sha256:1 running 0  ["mine","web"]' ;;
+esac
+"""
+
+
+def test_probe_asks_whether_compose_run_made_it(tmp_path: Path, tools: Path) -> None:
+    write(tmp_path, "run/docker.sock", "")
+    write(tmp_path, "bin/docker", DOCKER)
+    (tmp_path / "bin/docker").chmod(0o755)
+    found = parse_probe(run_probe(tmp_path, [tmp_path / "bin", tools])).docker.containers
+    assert [(one.name, one.one_off) for one in found or ()] == [("debug", True)]
+
+
+@pytest.mark.parametrize(
     ("lines", "version"),
     [
         (["docker.compose=2.40.3"], "2.40.3"),

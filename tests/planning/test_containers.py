@@ -107,7 +107,12 @@ def test_right_project_is_left_alone() -> None:
             (WEB, replace(container("web", "gpu-hosts-mine-web-2"), running=False, exit_code=1), DONE),
             "web does not run",
         ),
-        ((WEB, DONE, replace(container("web", "gpu-hosts-mine-web-run-0123456789ab"), running=False)), None),
+        ((WEB, DONE, replace(container("web", "debug"), running=False, exit_code=0, one_off=True)), None),
+        # By its label alone: `container_name` may be anything.
+        (
+            (WEB, replace(container("web", "gpu-hosts-mine-web-run-0123456789ab"), running=False), DONE),
+            "web does not run",
+        ),
         # Another project's do not count.
         ((WEB, DONE, replace(container("db"), running=False, project="theirs")), None),
     ],
