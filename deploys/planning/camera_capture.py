@@ -110,7 +110,7 @@ def read_shots(lines: Iterable[str]) -> tuple[Shot, ...]:
 
 def _read_shot(about: dict[str, list[str]]) -> Shot:
     settings = "\n".join(about.get("format", ()))
-    size = re.search(r"Width/Height\s*:\s*(\d+)/(\d+)", settings)
+    size = re.search(r"Width/Height\s*:\s*(\d{1,10})/(\d{1,10})\b", settings)
     code = re.search(r"Pixel Format\s*:\s*'(....)'", settings)
     return Shot(
         device=about["camera"][0],
@@ -128,7 +128,8 @@ def _read_shot(about: dict[str, list[str]]) -> Shot:
 
 
 def _number(found: list[str] | None) -> int | None:
-    return int(found[0]) if found and found[0].isdigit() else None
+    """None where it is none, or has more than ten digits: with those a time may be one that Python cannot tell."""
+    return int(found[0]) if found and re.fullmatch("[0-9]{1,10}", found[0]) else None
 
 
 def _decode(text: str) -> bytes:

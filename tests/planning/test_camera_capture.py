@@ -15,6 +15,7 @@ from deploys.planning.camera_capture import (
     explain_failure,
     read_shots,
 )
+from deploys.planning.camera_sheet import format_time
 from deploys.planning.cameras import Trouble
 from facts.devices import Camera, CameraFormat, Devices
 from facts.model import Host
@@ -158,6 +159,15 @@ def test_answer_that_is_cut_off_is_no_picture() -> None:
     assert read_shots([]) == ()
     [damaged] = read_shots([*whole[:-2], "data ab?", "end"])
     assert damaged.data == b""
+
+
+# The first second of the year 10000, a year that gmtime(3) has no room for, more digits than int() takes, and no digit.
+@pytest.mark.parametrize("number", ["253402300800", "999999999999999999", "9" * 5000, "²"])
+def test_number_that_is_none_costs_nobody_the_page(number: str) -> None:
+    settings = MJPG_SETTINGS.replace("1920/1080", f"{number}/{number}").replace("Line    : 0", f"Line    : {number}")
+    [shot] = read_shots(["camera /dev/video0", f"time {number}", f"status {number}", f"format {settings}", "end"])
+    assert (shot.time, shot.status, shot.width, shot.height, shot.stride) == (0, None, 0, 0, 0)
+    assert "2286-11-20" in format_time(9_999_999_999)  # the last that is read
 
 
 def failure(said: str = "", *, status: int = 1, tool: str = "v4l2") -> Trouble:
