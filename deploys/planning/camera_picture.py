@@ -90,7 +90,10 @@ def _judge(brightness: float, deviation: float, *, is_frozen: bool) -> Look:
 
 def _encode(picture: Image.Image) -> bytes:
     written = BytesIO()
-    picture.save(written, "JPEG", quality=QUALITY, optimize=True)
+    try:
+        picture.save(written, "JPEG", quality=QUALITY, optimize=True)
+    except OSError:  # libjpeg takes 65500 pixels a side (jmorecfg.h, JPEG_MAX_DIMENSION)
+        raise ValueError(f"its picture of {picture.width}x{picture.height} pixels cannot be shown") from None
     return written.getvalue()
 
 

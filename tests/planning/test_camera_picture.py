@@ -173,3 +173,8 @@ def test_what_is_no_picture_is_said(code: str, data: bytes, said: str) -> None:
 def test_size_of_nothing_is_no_picture() -> None:
     with pytest.raises(ValueError, match="no whole picture"):
         make_picture(shot("YUYV", b"abcd", (0, 0)))
+
+
+def test_picture_that_is_too_wide_for_a_jpeg_is_said() -> None:
+    with pytest.raises(ValueError, match="its picture of 65535x1 pixels"):
+        make_picture(shot("GREY", bytes(range(255)) * 257, (65535, 1)))
