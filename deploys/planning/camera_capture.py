@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -135,7 +134,7 @@ def _number(found: list[str] | None) -> int | None:
 def _decode(text: str) -> bytes:
     try:
         return base64.b64decode(text)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; text that is not ASCII is another
         return b""
 
 
