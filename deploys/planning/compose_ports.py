@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from deploys.planning.addresses import before_port, read_address
 from deploys.planning.records import Area, Note, Refusal
+from facts.devices import Listener
 from facts.model import Host
 
 # The short form of the Compose specification: [HOST:]PUBLISHED:CONTAINER, each of the two a port or a range of them.
@@ -17,6 +18,9 @@ SHORT = re.compile(
     r"\d+(?P<inside>-\d+)?(?:/tcp)?[\"']?(?: +#.*)?"
 )
 EVERYWHERE = "0.0.0.0"
+# Who listens on what Docker publishes: a proxy for each port, dockerd itself where userland-proxy is false (moby,
+# libnetwork: newDummyProxy, later listenBoundPorts), or somebody who could not be told.
+DOCKERS = ("docker-proxy", "dockerd", "")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Published:
         """Whether only one of them can be listened on."""
         is_same = self.address == other.address or any(_is_any(one.address) for one in (self, other))
         return self.port == other.port and is_same
+
+
+# What each of our projects that run publishes, by its name; None where its file cannot be read here.
+Held = Mapping[str, tuple[Published, ...] | None]
 
 
 def refuse_address(address: str) -> Refusal | None:
@@ -72,15 +80,22 @@ def _items(line: str) -> list[str]:
     return [f"- {item.strip()}" for item in flow[1].split(",")] if flow else [line]
 
 
-def refuse_taken(wanted: Iterable[Published], host: Host, *, own: Iterable[Published]) -> Refusal | None:
-    """Why the ports cannot be had: something listens there, and it is none of ``own``, which become free or stay."""
-    ours = set(own)
+def refuse_taken(wanted: Iterable[Published], host: Host, held: Held) -> Refusal | None:
+    """Why the ports cannot be had: something listens there that cannot be ours."""
     for one in wanted:
         for listener in host.listeners:
             there = Published(listener.address, listener.port)
-            if there.meets(one) and not any(there.meets(mine) for mine in ours):
+            if there.meets(one) and not _may_be_ours(listener, held):
                 return _refuse(one, f"{listener.process or 'a process'} listens on {there}")
     return None
+
+
+def _may_be_ours(listener: Listener, held: Held) -> bool:
+    """Whether it becomes free or stays."""
+    there = Published(listener.address, listener.port)
+    if listener.process.split(" (")[0] not in DOCKERS:
+        return False
+    return any(ports is None or any(map(there.meets, ports)) for ports in held.values())
 
 
 def refuse_twice(wanted: Iterable[Published], others: dict[Published, str]) -> Refusal | None:
@@ -93,7 +108,7 @@ def refuse_twice(wanted: Iterable[Published], others: dict[Published, str]) -> R
 
 
 def _refuse(one: Published, seen: str) -> Refusal:
-    what = "; docker ps on the host names the container" if seen.startswith("docker-proxy") else ""
+    what = "; docker ps on the host names the container" if seen.startswith("docker") else ""
     return Refusal(
         Area.CONTAINERS, f"port {one.port} is taken", seen + what, "choose another port, or stop what listens there"
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose import Compose, plan_compose
 from deploys.planning.compose_files import NOTED, OWNERS, plan_compose_file
-from deploys.planning.compose_ports import Published, note_reachable, read_published, refuse_taken, refuse_twice
+from deploys.planning.compose_ports import Held, Published, note_reachable, read_published, refuse_taken, refuse_twice
 from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo, Modelbox
 from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
@@ -38,7 +38,7 @@ from facts.model import Container, Host
 PREFIX = "gpu-hosts-"  # of the names of Docker Compose's projects
 NAME = rf"{PROJECTS}/([a-z0-9][a-z0-9_-]*)/(.+)"
 SEE = "see what the images' own refusal says, then run this again"
-PROXY = "docker-proxy"  # moby, cmd/docker-proxy: one for each published port
+UNFINISHED = "unfinished"  # beside its files while what runs need not be of them
 
 
 @dataclass(frozen=True)
@@ -149,35 +149,35 @@ def _without_taken_cameras(answers: dict[str, Project | Refusal]) -> dict[str, P
 
 def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> dict[str, Project | Refusal]:
     """The answers, refused where something else has a port that is to be published."""
-    own = _ports_of_ours(host)
+    held = _held(answers, host)
     taken: dict[Published, str] = {}
     checked: dict[str, Project | Refusal] = {}
     for name, answer in answers.items():
         if isinstance(answer, Project):
-            ports = _published(answer)
-            refusal = refuse_twice(ports, taken) or refuse_taken(ports, host, own=own)
+            ports = _published(answer.files)
+            refusal = refuse_twice(ports, taken) or refuse_taken(ports, host, held)
             taken |= {} if refusal else dict.fromkeys(ports, name)
             answer = replace(refusal, brief=f"{name}: {refusal.brief}") if refusal else answer
         checked[name] = answer
     return checked
 
 
-def _published(project: Project) -> tuple[Published, ...]:
-    return tuple(port for path, text in project.files if path.endswith(".yaml") for port in read_published(text))
+def _published(files: Iterable[tuple[str, str]]) -> tuple[Published, ...]:
+    return tuple(port for path, text in files if path.endswith(".yaml") for port in read_published(text))
 
 
-def _ports_of_ours(host: Host) -> tuple[Published, ...]:
-    """Those of our projects that run.
-
-    An owner's file is not read again: where one runs, ports that Docker's proxy holds may be its own.
-    """
+def _held(answers: dict[str, Project | Refusal], host: Host) -> Held:
     running = {container.project for container in host.docker.running_containers}
-    texts = [text for name, files in _files_there(host).items() if PREFIX + name in running for text in files.values()]
-    has_owners = any(text.startswith("sha256:") for text in texts)
-    may_be_ours = [
-        Published(one.address, one.port) for one in host.listeners if has_owners and one.process.startswith(PROXY)
-    ]
-    return (*may_be_ours, *(port for text in texts for port in read_published(text)))
+    there = _files_there(host).items()
+    return {name: _held_by(files, answers.get(name)) for name, files in there if PREFIX + name in running}
+
+
+def _held_by(files: dict[str, str], answer: Project | Refusal | None) -> tuple[Published, ...] | None:
+    """What a project that runs publishes. The probe tells the owner's file by its digest: it is known if as planned."""
+    text = dict(answer.files).get(OWNERS, "") if isinstance(answer, Project) else ""
+    if UNFINISHED in files or files.get(OWNERS) not in (None, _as_read(OWNERS, text)):
+        return None
+    return _published((path, text if path == OWNERS else one) for path, one in files.items())
 
 
 def _describe(
@@ -191,7 +191,7 @@ def _describe(
         *(
             replace(note, choice=f"{project.name}: {note.choice}")
             for project in projects
-            for note in note_reachable(_published(project))
+            for note in note_reachable(_published(project.files))
         ),
         *(Note(f"removes {name}", "nothing wishes for it") for name in remove),
     )

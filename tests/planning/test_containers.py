@@ -218,9 +218,15 @@ def listening(host: Host, address: str, port: int, process: str) -> Host:
         (listening(HOST, "127.0.0.1", 8080, "docker-proxy (pid 7)"), "docker ps on the host names the container"),
         (listening(HOST, "192.0.2.1", 8080, "nginx (pid 7)"), None),
         (listening(HOST, "127.0.0.1", 80, "nginx (pid 7)"), None),
-        # Docker's proxy for this very project, whose file changes.
+        # Docker's proxy for this very project.
         (listening(with_project(HOST, WEB), "127.0.0.1", 8080, "docker-proxy (pid 7)"), None),
         (listening(with_project(HOST, WEB), "127.0.0.1", 8080, "nginx (pid 7)"), "nginx (pid 7) listens"),
+        # With userland-proxy false, dockerd listens; without ss, nobody knows who does.
+        (listening(HOST, "127.0.0.1", 8080, "dockerd (pid 7)"), "docker ps on the host names the container"),
+        (listening(with_project(HOST, WEB), "127.0.0.1", 8080, "dockerd (pid 7)"), None),
+        (listening(with_project(HOST, WEB), "127.0.0.1", 8080, ""), None),
+        # Its file changes: what it has now is not known.
+        (listening(with_project(HOST, WEB, text="other"), "127.0.0.1", 8080, "dockerd (pid 7)"), None),
     ],
 )
 def test_taken_port(host: Host, seen: str | None) -> None:
