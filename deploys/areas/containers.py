@@ -90,7 +90,7 @@ def _log_error(host: Host, text: str) -> None:
 def _look_from_here(host: Host, project: Project, firewalls: tuple[str, ...]) -> None:
     """Try ports that are published to others from here. Who runs this need not be one of them, so it only warns."""
     for answer in project.answers:
-        if Published(answer.address, answer.port).is_loopback:
+        if Published(answer.address, answer.port, answer.port).is_loopback:
             continue
         address = address_of(host) if ip_address(answer.address).is_unspecified else answer.address
         if address and not _is_let_in(address, answer.port):

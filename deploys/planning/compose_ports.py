@@ -25,13 +25,15 @@ DOCKERS = ("docker-proxy", "dockerd", "")
 
 @dataclass(frozen=True)
 class Published:
-    """A TCP port of the host."""
+    """TCP ports of the host: one, or a range of them."""
 
     address: str  # 127.0.0.1; 0.0.0.0 and :: are all of the host's
-    port: int
+    first: int
+    last: int
 
     def __str__(self) -> str:
-        return f"{before_port(self.address)}:{self.port}"
+        to = f"-{self.last}" if self.last > self.first else ""
+        return f"{before_port(self.address)}:{self.first}{to}"
 
     @property
     def is_loopback(self) -> bool:
@@ -39,9 +41,9 @@ class Published:
         return ip_address(self.address).is_loopback
 
     def meets(self, other: Published) -> bool:
-        """Whether only one of them can be listened on."""
+        """Whether they have a port on which only one of them can listen."""
         is_same = self.address == other.address or any(_is_any(one.address) for one in (self, other))
-        return self.port == other.port and is_same
+        return self.first <= other.last and other.first <= self.last and is_same
 
 
 # What each of our projects that run publishes, by its name; None where its file cannot be read here.
@@ -63,15 +65,16 @@ def _is_any(address: str) -> bool:
 def read_published(text: str) -> tuple[Published, ...]:
     """The ports that a compose file publishes, as far as its lines have the short form, without variables in it."""
     found = (SHORT.fullmatch(item) for line in text.splitlines() for item in _items(line.strip()))
-    return tuple(port for one in found if one for port in _read(one))
+    return tuple(ports for ports in (_read(one) for one in found if one) if ports)
 
 
-def _read(found: re.Match[str]) -> list[Published]:
+def _read(found: re.Match[str]) -> Published | None:
     """The ports of one item; none of what Docker does not take, or of a range of which it takes one that is free."""
     address = (found["address"] or EVERYWHERE).strip("[]")
     if read_address(address) is None or bool(found["last"]) is not bool(found["inside"]):
-        return []
-    return [Published(address, port) for port in range(int(found["first"]), int(found["last"] or found["first"]) + 1)]
+        return None
+    first, last = int(found["first"]), int(found["last"] or found["first"])
+    return Published(address, first, last) if first <= last else None
 
 
 def _items(line: str) -> list[str]:
@@ -84,15 +87,15 @@ def refuse_taken(wanted: Iterable[Published], host: Host, held: Held) -> Refusal
     """Why the ports cannot be had: something listens there that cannot be ours."""
     for one in wanted:
         for listener in host.listeners:
-            there = Published(listener.address, listener.port)
+            there = Published(listener.address, listener.port, listener.port)
             if there.meets(one) and not _may_be_ours(listener, held):
-                return _refuse(one, f"{listener.process or 'a process'} listens on {there}")
+                return _refuse(there.first, f"{listener.process or 'a process'} listens on {there}")
     return None
 
 
 def _may_be_ours(listener: Listener, held: Held) -> bool:
     """Whether it becomes free or stays."""
-    there = Published(listener.address, listener.port)
+    there = Published(listener.address, listener.port, listener.port)
     if listener.process.split(" (")[0] not in DOCKERS:
         return False
     return any(ports is None or any(map(there.meets, ports)) for ports in held.values())
@@ -103,14 +106,14 @@ def refuse_twice(wanted: Iterable[Published], others: dict[Published, str]) -> R
     for one in wanted:
         for other, name in others.items():
             if one.meets(other):
-                return _refuse(one, f"container {name} has it as well")
+                return _refuse(max(one.first, other.first), f"container {name} has it as well")
     return None
 
 
-def _refuse(one: Published, seen: str) -> Refusal:
+def _refuse(port: int, seen: str) -> Refusal:
     what = "; docker ps on the host names the container" if seen.startswith("docker") else ""
     return Refusal(
-        Area.CONTAINERS, f"port {one.port} is taken", seen + what, "choose another port, or stop what listens there"
+        Area.CONTAINERS, f"port {port} is taken", seen + what, "choose another port, or stop what listens there"
     )
 
 

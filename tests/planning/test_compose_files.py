@@ -15,14 +15,14 @@ NO_GPU = Refusal(Area.CONTAINERS, "no GPU", "-", "-")
 @pytest.mark.parametrize(
     ("line", "ports"),
     [
-        ('      - "8000:8000"', [("0.0.0.0", 8000)]),
-        ('- "9090-9091:8080-8081"', [("0.0.0.0", 9090), ("0.0.0.0", 9091)]),
-        ("- 49100:22  # sshd", [("0.0.0.0", 49100)]),
-        ("- '127.0.0.1:8001:8001'", [("127.0.0.1", 8001)]),
-        ('- "127.0.0.1:5000-5001:5000-5001"', [("127.0.0.1", 5000), ("127.0.0.1", 5001)]),
-        ('- "[::1]:6000:6000"', [("::1", 6000)]),
-        ('- "8000:8000/tcp"', [("0.0.0.0", 8000)]),
-        ('ports: ["127.0.0.1:80:80", 81:81]', [("127.0.0.1", 80), ("0.0.0.0", 81)]),
+        ('      - "8000:8000"', [("0.0.0.0", 8000, 8000)]),
+        ('- "9090-9091:8080-8081"', [("0.0.0.0", 9090, 9091)]),
+        ("- 49100:22  # sshd", [("0.0.0.0", 49100, 49100)]),
+        ("- '127.0.0.1:8001:8001'", [("127.0.0.1", 8001, 8001)]),
+        ('- "127.0.0.1:5000-5001:5000-5001"', [("127.0.0.1", 5000, 5001)]),
+        ('- "[::1]:6000:6000"', [("::1", 6000, 6000)]),
+        ('- "8000:8000/tcp"', [("0.0.0.0", 8000, 8000)]),
+        ('ports: ["127.0.0.1:80:80", 81:81]', [("127.0.0.1", 80, 80), ("0.0.0.0", 81, 81)]),
         # UDP; the container's port alone, which gets any; a variable; what is no port.
         ('- "6060:6060/udp"', []),
         ('- "3000"', []),
@@ -32,19 +32,23 @@ NO_GPU = Refusal(Area.CONTAINERS, "no GPU", "-", "-")
         # No address, no ports; a range of which Docker takes one that is free.
         ('- "300.1.1.1:80:80"', []),
         ('- "80-9999999999:80"', []),
+        ('- "81-80:81-80"', []),
         ('- "8000-8010:80"', []),
     ],
 )
-def test_published_ports(line: str, ports: list[tuple[str, int]]) -> None:
+def test_published_ports(line: str, ports: list[tuple[str, int, int]]) -> None:
     assert read_published(f"services:\n  a:\n    ports:\n{line}\n") == tuple(Published(*port) for port in ports)
 
 
 def test_ports_that_cannot_both_be_had() -> None:
-    anywhere, here, there = Published("0.0.0.0", 80), Published("127.0.0.1", 80), Published("192.0.2.1", 80)
+    anywhere, here, there = (Published(address, 80, 80) for address in ("0.0.0.0", "127.0.0.1", "192.0.2.1"))
     assert anywhere.meets(here)
-    assert here.meets(Published("::", 80))
+    assert here.meets(Published("::", 80, 80))
     assert not here.meets(there)
-    assert not here.meets(Published("127.0.0.1", 81))
+    assert not here.meets(Published("127.0.0.1", 81, 81))
+    assert here.meets(Published("127.0.0.1", 70, 80))
+    assert Published("::", 80, 90).meets(here)
+    assert not here.meets(Published("127.0.0.1", 81, 90))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ HOST = replace(READY, cpus=8, docker=replace(READY.docker, compose="2.40.3"))
 
 def text_of(ports: str) -> str:
     """Made up: a compose file that publishes the same ports of the container's."""
-    return f'services:\n  web:\n    image: example/web:1\n    ports:\n      - "127.0.0.1:{ports}:{ports}"\n'
+    return f'services:\n  web:\n    image: example/web:1\n    ports:\n      - "{ports}:{ports}"\n'
 
 
 def plan(host: Host, ports: dict[str, str]) -> ContainersPlan:
@@ -41,7 +41,7 @@ def runs(host: Host, ports: dict[str, str]) -> Host:
     return replace(
         host,
         docker=replace(host.docker, container_files=tuple(files), containers=tuple(made)),
-        listeners=tuple(Listener("127.0.0.1", int(port), "dockerd (pid 9)") for port in ports.values()),
+        listeners=tuple(Listener("0.0.0.0", int(port), "dockerd (pid 9)") for port in ports.values()),
     )
 
 
@@ -61,3 +61,18 @@ def test_port_of_a_container_that_is_not_ours_is_taken_while_ours_run() -> None:
     unfinished = SourceFile(f"{FOLDER}/mine/unfinished", "a change has begun\n")
     docker = replace(host.docker, container_files=(*host.docker.container_files, unfinished))
     assert not refused(plan(replace(host, docker=docker), {"mine": "8080", "other": "9090"}))
+
+
+def test_range_of_ports_is_told_at_once_and_taken_as_a_whole() -> None:
+    found = plan(HOST, {"one": "10000-20000", "two": "30000-32000", "three": "20000-20001", "four": "9000"})
+    assert refused(found) == {"three": "container one has it as well"}
+    assert [one.refusal.brief for one in found.refused] == ["three: port 20000 is taken"]
+    assert [note.choice for note in found.notes if "others reach" in note.choice] == [
+        "one: others reach 0.0.0.0:10000-20000",
+        "two: others reach 0.0.0.0:30000-32000",
+        "four: others reach 0.0.0.0:9000",
+    ]
+    nginx = replace(HOST, listeners=(Listener("127.0.0.1", 15000, "nginx (pid 7)"),))
+    found = plan(nginx, {"one": "10000-20000"})
+    assert refused(found) == {"one": "nginx (pid 7) listens on 127.0.0.1:15000"}
+    assert [one.refusal.brief for one in found.refused] == ["one: port 15000 is taken"]
