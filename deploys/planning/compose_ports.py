@@ -48,6 +48,7 @@ class Published:
 
 # What each of our projects that run publishes, by its name; None where its file cannot be read here.
 Held = Mapping[str, tuple[Published, ...] | None]
+ANOTHER = "choose another port, or stop what listens there"
 
 
 def refuse_address(address: str) -> Refusal | None:
@@ -83,38 +84,78 @@ def _items(line: str) -> list[str]:
     return [f"- {item.strip()}" for item in flow[1].split(",")] if flow else [line]
 
 
-def refuse_taken(wanted: Iterable[Published], host: Host, held: Held) -> Refusal | None:
+def share_ports(
+    wanted: Mapping[str, tuple[Published, ...]], held: Held, host: Host
+) -> tuple[list[str], dict[str, Refusal]]:
+    """The names of those that can have what they want, whoever leaves a port before who takes it; why others cannot."""
+    refused: dict[str, Refusal] = {}
+    waiting: dict[str, tuple[Published, ...]] = {}
+    for name, ports in wanted.items():
+        if refusal := _refuse_twice(name, ports, waiting) or _refuse_taken(ports, host, held):
+            refused[name] = refusal
+        else:
+            waiting[name] = ports
+    # Where the holder is not known, it may be one that leaves for what nobody has: those come before.
+    listening = [Published(one.address, one.port, one.port) for one in host.listeners]
+    later = {name for name, ports in waiting.items() if any(one.meets(there) for one in ports for there in listening)}
+    order: list[str] = []
+    staying = dict(held)
+    while ready := [name for name, ports in waiting.items() if not _refuse_held(name, ports, staying)]:
+        name = min(ready, key=later.__contains__)
+        order.append(name)
+        staying.pop(name, None)
+        del waiting[name]
+    # Those that are left wait for each other, or for one that stays as it is.
+    stuck = ((name, _refuse_held(name, ports, staying)) for name, ports in waiting.items())
+    return order, refused | {name: refusal for name, refusal in stuck if refusal}
+
+
+def _find_other(name: str, ports: Iterable[Published], others: Held) -> tuple[str, int] | None:
+    """Another container that has one of the ports, and which one."""
+    found = (
+        (other, max(one.first, their.first))
+        for one in ports
+        for other, theirs in others.items()
+        for their in theirs or ()
+        if other != name and one.meets(their)
+    )
+    return next(found, None)
+
+
+def _refuse_twice(name: str, ports: Iterable[Published], wished: Held) -> Refusal | None:
+    found = _find_other(name, ports, wished)
+    return _refuse(found[1], f"container {found[0]} has it as well", ANOTHER) if found else None
+
+
+def _refuse_held(name: str, ports: Iterable[Published], staying: Held) -> Refusal | None:
+    found = _find_other(name, ports, staying)
+    if found is None:
+        return None
+    other, port = found
+    seen = f"container {other} runs with it, and nothing frees it before"
+    return _refuse(port, seen, f"choose another port, or let {other} have one that is free in a run before this")
+
+
+def _refuse_taken(wanted: Iterable[Published], host: Host, held: Held) -> Refusal | None:
     """Why the ports cannot be had: something listens there that cannot be ours."""
     for one in wanted:
         for listener in host.listeners:
             there = Published(listener.address, listener.port, listener.port)
-            if there.meets(one) and not _may_be_ours(listener, held):
-                return _refuse(there.first, f"{listener.process or 'a process'} listens on {there}")
+            if there.meets(one) and not _may_be_ours(there, listener, held):
+                what = "; docker ps on the host names the container" if listener.process.startswith("docker") else ""
+                return _refuse(there.first, f"{listener.process or 'a process'} listens on {there}{what}", ANOTHER)
     return None
 
 
-def _may_be_ours(listener: Listener, held: Held) -> bool:
+def _may_be_ours(there: Published, listener: Listener, held: Held) -> bool:
     """Whether it becomes free or stays."""
-    there = Published(listener.address, listener.port, listener.port)
     if listener.process.split(" (")[0] not in DOCKERS:
         return False
     return any(ports is None or any(map(there.meets, ports)) for ports in held.values())
 
 
-def refuse_twice(wanted: Iterable[Published], others: dict[Published, str]) -> Refusal | None:
-    """Why the ports cannot be had: ``others``, by name, have one of them in the same plan."""
-    for one in wanted:
-        for other, name in others.items():
-            if one.meets(other):
-                return _refuse(max(one.first, other.first), f"container {name} has it as well")
-    return None
-
-
-def _refuse(port: int, seen: str) -> Refusal:
-    what = "; docker ps on the host names the container" if seen.startswith("docker") else ""
-    return Refusal(
-        Area.CONTAINERS, f"port {port} is taken", seen + what, "choose another port, or stop what listens there"
-    )
+def _refuse(port: int, seen: str, remedy: str) -> Refusal:
+    return Refusal(Area.CONTAINERS, f"port {port} is taken", seen, remedy)
 
 
 def note_reachable(ports: Iterable[Published]) -> tuple[Note, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose import Compose, plan_compose
 from deploys.planning.compose_files import NOTED, OWNERS, plan_compose_file
-from deploys.planning.compose_ports import Held, Published, note_reachable, read_published, refuse_taken, refuse_twice
+from deploys.planning.compose_ports import Held, Published, note_reachable, read_published, share_ports
 from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo, Modelbox
 from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
@@ -76,7 +76,7 @@ def plan_containers(
     answers = {
         name: _plan_one(name, wish, host, catalogue, files, others) for name, wish in settings.containers.items()
     }
-    answers = _without_taken_ports(_without_taken_cameras(answers), host)
+    answers = _share_ports(_without_taken_cameras(answers), host)
     projects = tuple(one for one in answers.values() if isinstance(one, Project))
     start = tuple(project for project in projects if project_faults(project, host))
     return ContainersPlan(
@@ -147,19 +147,14 @@ def _without_taken_cameras(answers: dict[str, Project | Refusal]) -> dict[str, P
     return checked
 
 
-def _without_taken_ports(answers: dict[str, Project | Refusal], host: Host) -> dict[str, Project | Refusal]:
-    """The answers, refused where something else has a port that is to be published."""
+def _share_ports(answers: dict[str, Project | Refusal], host: Host) -> dict[str, Project | Refusal]:
+    """The answers in the order to start them, refused where something else has a port that is to be published."""
     held = _held(answers, host)
-    taken: dict[Published, str] = {}
-    checked: dict[str, Project | Refusal] = {}
-    for name, answer in answers.items():
-        if isinstance(answer, Project):
-            ports = _published(answer.files)
-            refusal = refuse_twice(ports, taken) or refuse_taken(ports, host, held)
-            taken |= {} if refusal else dict.fromkeys(ports, name)
-            answer = replace(refusal, brief=f"{name}: {refusal.brief}") if refusal else answer
-        checked[name] = answer
-    return checked
+    wanted = {name: _published(one.files) for name, one in answers.items() if isinstance(one, Project)}
+    removed: dict[str, tuple[Published, ...]] = {name: () for name in held if name not in answers}
+    order, refusals = share_ports(removed | wanted, held, host)
+    refused = {name: replace(one, brief=f"{name}: {one.brief}") for name, one in refusals.items()}
+    return {name: refused.get(name, answers[name]) for name in dict.fromkeys((*order, *answers)) if name in answers}
 
 
 def _published(files: Iterable[tuple[str, str]]) -> tuple[Published, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import sha256
 
+import pytest
+
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.plan import make_plan
@@ -13,6 +15,7 @@ from deploys.planning.settings import Settings
 from facts.devices import Listener
 from facts.model import Container, Host, SourceFile
 from tests.planning.hosts import READY
+from tests.planning.test_second_run_containers import after, with_devices
 
 FOLDER = "/etc/gpu-hosts/containers"
 HOST = replace(READY, cpus=8, docker=replace(READY.docker, compose="2.40.3"))
@@ -76,3 +79,54 @@ def test_range_of_ports_is_told_at_once_and_taken_as_a_whole() -> None:
     found = plan(nginx, {"one": "10000-20000"})
     assert refused(found) == {"one": "nginx (pid 7) listens on 127.0.0.1:15000"}
     assert [one.refusal.brief for one in found.refused] == ["one: port 15000 is taken"]
+
+
+def wish(ports: dict[str, int]) -> Settings:
+    """A hello_video, a, and a ModelBox, m: the host tells their files in plain text."""
+    kinds = {"a": ("hello_video", "port"), "m": ("modelbox", "http_port")}
+    return Settings.model_validate(
+        {"containers": {name: {"kind": kinds[name][0], kinds[name][1]: port} for name, port in ports.items()}}
+    )
+
+
+# What runs, what is wished, what is started in which order, and what is refused because of whom.
+@pytest.mark.parametrize(
+    ("there", "wished", "start", "because"),
+    [
+        # One leaves the port that another takes.
+        ({"a": 8090}, {"m": 8090, "a": 8092}, ["a", "m"], {}),
+        ({"a": 8090, "m": 8091}, {"m": 8090, "a": 8092}, ["a", "m"], {}),
+        ({"a": 8090, "m": 8091}, {"a": 8092, "m": 8090}, ["a", "m"], {}),
+        # A swap has no order.
+        ({"a": 8090, "m": 8091}, {"a": 8091, "m": 8090}, [], {"a": ("m", 8091), "m": ("a", 8090)}),
+        # What goes is gone before.
+        ({"a": 8090, "m": 8091}, {"a": 8091}, ["a"], {}),
+        ({"a": 8090, "m": 8091}, {"a": 8090, "m": 8091}, [], {}),
+    ],
+)
+def test_who_leaves_a_port_comes_before_who_takes_it(
+    there: dict[str, int], wished: dict[str, int], start: list[str], because: dict[str, tuple[str, int]]
+) -> None:
+    areas = frozenset({Area.IMAGES, Area.CONTAINERS})
+    bare = with_devices(HOST)
+    host = after(bare, make_plan(wish(there), bare, load_catalogue(), areas=areas))
+    proxies = tuple(Listener("127.0.0.1", port, "docker-proxy (pid 9)") for port in there.values())
+    found = make_plan(wish(wished), replace(host, listeners=proxies), load_catalogue(), areas=areas).containers
+    assert [project.name for project in found.start] == start
+    assert {one.name: (one.refusal.brief, one.refusal.seen) for one in found.refused} == {
+        name: (f"{name}: port {port} is taken", f"container {other} runs with it, and nothing frees it before")
+        for name, (other, port) in because.items()
+    }
+
+
+def test_order_where_it_is_not_known_what_the_owners_files_had() -> None:
+    found = plan(runs(HOST, {"a": "8090"}), {"b": "8090", "a": "8092"})
+    assert [project.name for project in found.start] == ["a", "b"]
+
+
+def test_port_of_a_container_that_is_refused_and_runs_on_is_taken() -> None:
+    bare = with_devices(HOST)
+    host = after(bare, make_plan(wish({"a": 8090}), bare, load_catalogue(), areas=frozenset({Area.CONTAINERS})))
+    found = make_plan(wish({"a": 8092, "m": 8090}), replace(host, cameras=()), load_catalogue()).containers
+    assert [one.name for one in found.refused] == ["a", "m"]
+    assert "container a runs with it" in found.refused[1].refusal.seen
