@@ -50,6 +50,7 @@ class _Others:
     toolkit: ToolkitPlan
     daemon: DaemonPlan
     compose: str  # version
+    no_driver: Refusal | None  # why the GPU's will not work
 
 
 def plan_containers(
@@ -62,14 +63,18 @@ def plan_containers(
     docker: DockerPlan,
     toolkit: ToolkitPlan,
     daemon: DaemonPlan,
+    no_driver: Refusal | None,
 ) -> ContainersPlan:
-    """Every wish as a project of files, or refused; those that are not right yet are to be started."""
+    """Every wish as a project of files, or refused; those that are not right yet are to be started.
+
+    ``no_driver`` refuses those that need the GPU.
+    """
     there = _files_there(host)
     remove = tuple(name for name in there if name not in settings.containers)
     compose: Compose | Refusal = plan_compose(host, catalogue, docker=docker) if settings.containers else Compose("")
     if isinstance(compose, Refusal):
         return ContainersPlan(refusal=compose)
-    others = _Others(driver, docker, toolkit, daemon, compose.version)
+    others = _Others(driver, docker, toolkit, daemon, compose.version, no_driver)
     if settings.gpu_proof_image:  # who has an image of theirs in which CUDA is initialised has no other there
         proof = catalogue.proof.model_copy(update={"image": settings.gpu_proof_image})
         catalogue = catalogue.model_copy(update={"proof": proof})
@@ -106,6 +111,7 @@ def _plan_kind(
         daemon=others.daemon,
         compose=others.compose,
         by=wish.gpu_by if isinstance(wish, ComposeFile) else "auto",
+        no_driver=others.no_driver,
     )
     match wish:
         case HelloGpu():

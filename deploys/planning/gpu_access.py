@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploys.planning.proof import CDI, GPUS, mechanisms_afterwards
-from deploys.planning.records import Area, DaemonPlan, DockerPlan, Refusal, ToolkitPlan
+from deploys.planning.records import Area, DaemonPlan, DockerPlan, DriverPlan, RebootPlan, Refusal, ToolkitPlan
 from deploys.planning.versions import is_older
 from facts.model import Host
 
@@ -54,17 +54,46 @@ class GpuAccess:
         return {**service, **self.service, **({"environment": environment} if environment else {})}
 
 
+def refuse_driver(driver: DriverPlan, reboot: RebootPlan, *, blocked: str | None) -> Refusal | None:
+    """Why no container gets a GPU whose driver will not work when containers start, or None where it will.
+
+    ``blocked`` names what keeps the driver from working; None: nothing does.
+    """
+    brief = "no container of this host gets the GPU, whose driver is not usable"
+    if driver.absent:
+        remedy = 'set nvidia_driver = "present", or take the wish for the GPU off this host'
+        return _refuse(f"{brief}: there is to be none", "nvidia_driver is absent", remedy)
+    if not blocked:
+        return None
+    # It may be of an area that this run is not about, and so does not tell.
+    if refusal := driver.refusal or reboot.refusal:
+        return _refuse(f"{brief}: {refusal.brief}", refusal.seen, refusal.remedy)
+    if reboot.due:
+        return _refuse(f"{brief}: a reboot is due", blocked, "reboot the host, then run this again")
+    return _refuse(brief, blocked, "run deploys/gpu_host.py, which sets the driver up as well")
+
+
 def choose_gpu_access(
-    host: Host, *, docker: DockerPlan, toolkit: ToolkitPlan, daemon: DaemonPlan, compose: str, by: str = "auto"
+    host: Host,
+    *,
+    docker: DockerPlan,
+    toolkit: ToolkitPlan,
+    daemon: DaemonPlan,
+    compose: str,
+    by: str = "auto",
+    no_driver: Refusal | None = None,
 ) -> GpuAccess | Refusal:
     """The way of ``by``, or, for ``auto``, the first that works: what this run makes true counts.
 
     ``compose`` is the version of the host's Docker Compose after the run; empty: any, and so the newest.
+    ``no_driver`` says why the driver will not work.
     A refusal says why there is none, or what there is in place of the one that was asked for.
     """
     if toolkit.absent or not has_gpu(host):
         seen = "nvidia_toolkit is absent" if toolkit.absent else "no NVIDIA GPU that is this host's own"
         return _refuse("no container of this host can have a GPU", seen, "take the wish for it off this host")
+    if no_driver:
+        return no_driver
     mechanisms: tuple[str, ...] = ()
     if host.toolkit.runtime_path or toolkit.packages:
         mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)

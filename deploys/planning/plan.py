@@ -11,12 +11,14 @@ from deploys.planning.containers import plan_containers, refuse_without_images
 from deploys.planning.daemon import plan_daemon
 from deploys.planning.docker import plan_docker
 from deploys.planning.driver import plan_driver
+from deploys.planning.gpu_access import refuse_driver
 from deploys.planning.host_plan import AreaPlan, Plan
 from deploys.planning.image_plan import LocalFiles, plan_images
 from deploys.planning.images import is_present
 from deploys.planning.mirrors import plan_mirrors
-from deploys.planning.obstacles import processes_at_work, refuse_host
+from deploys.planning.obstacles import refuse_host
 from deploys.planning.proof import plan_proof
+from deploys.planning.reboot import plan_reboot
 from deploys.planning.records import (
     Area,
     CachePlan,
@@ -60,16 +62,14 @@ def make_plan(
     ``areas`` limits what may be changed: the others are looked at, and what needs a change of theirs is skipped.
     ``is_controller`` says that the host is the machine we run on, which is never rebooted.
     ``update`` looks for a newer version of the installed driver, which is held.
-    ``files`` are those on the controller that the settings name. The images' plan is not settled yet: no registry
-    has been asked (see ``deploys.planning.preflight``).
+    ``files`` are those on the controller that the settings name. No registry has been asked for the images yet.
     """
-    refusal = refuse_host(host)
-    if refusal:
+    if refusal := refuse_host(host):
         return refused_plan(refusal)
     sshd = plan_sshd(settings, host)
     driver = plan_driver(settings, host, catalogue, update=update)
     docker = plan_docker(settings, host, catalogue)
-    reboot = _plan_reboot(settings, host, driver, is_controller=is_controller)
+    reboot = plan_reboot(settings, host, driver, is_controller=is_controller)
     toolkit = _plan_toolkit(settings, host, catalogue, driver=driver)
     daemon = _plan_daemon(settings, host, catalogue, areas, docker=docker, toolkit=toolkit)
     toolkit = _plan_cdi(toolkit, host, catalogue, areas, driver=driver, docker=docker, daemon=daemon, reboot=reboot)
@@ -82,7 +82,16 @@ def make_plan(
     mirrors = _plan_mirrors(settings, host, areas, files, docker=docker)
     cameras = plan_cameras(settings, host, catalogue)
     containers = _plan_containers(
-        settings, host, catalogue, areas, files, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon
+        settings,
+        host,
+        catalogue,
+        areas,
+        files,
+        driver=driver,
+        docker=docker,
+        toolkit=toolkit,
+        daemon=daemon,
+        reboot=reboot,
     )
     images = _plan_images(
         settings,
@@ -212,10 +221,20 @@ def _blocked(*needed: tuple[Area, AreaPlan], areas: frozenset[Area] = ALL_AREAS)
     return None
 
 
+def _blocked_driver(areas: frozenset[Area], *, driver: DriverPlan, reboot: RebootPlan) -> str | None:
+    """Why the driver will not work yet when this run comes to its containers, or None where it will."""
+    if blocked := _blocked((Area.DRIVER, driver), (Area.REBOOT, reboot), areas=areas):
+        return blocked
+    # One that is allowed may only turn out to be due.
+    is_left = not reboot.allowed or (driver.reboot_due and Area.REBOOT not in areas)
+    return f"{Area.REBOOT}, which is due" if reboot.due and is_left else None
+
+
 def _changes(plan: AreaPlan) -> bool:
     match plan:
         case DriverPlan():
-            return bool(plan.packages or plan.uninstall or plan.unfinished or plan.runfile) and not plan.may_be_there
+            steps = plan.packages or plan.uninstall or plan.unfinished or plan.runfile or plan.reload
+            return bool(steps) and not plan.may_be_there
         case ToolkitPlan():
             return bool(plan.packages or plan.uninstall)
         case DockerPlan():
@@ -226,54 +245,6 @@ def _changes(plan: AreaPlan) -> bool:
             return bool(plan.files or plan.remove)
         case _:
             return False
-
-
-def _plan_reboot(settings: Settings, host: Host, driver: DriverPlan, *, is_controller: bool) -> RebootPlan:
-    """What becomes of a reboot that is due, or may turn out to be: after an update, or where loading anew fails."""
-    # Prebuilt modules come with the newest kernel, which need not be the running one.
-    may_turn_out = driver.may_be_there or bool(driver.packages and driver.hold)
-    if not (driver.reboot_due or may_turn_out):
-        return RebootPlan()
-    allowed = settings.reboot in ("when-idle", "when-needed") and not is_controller
-    can_reboot = allowed and _allow_reboot(settings, host, "").allowed
-    if driver.reload and not can_reboot:
-        return RebootPlan(notes=(Note("the modules are loaded anew, without a reboot", "nvidia_driver_reload is set"),))
-    # An update may find nothing new, and the newest kernel may run.
-    if not driver.reboot_due and not can_reboot:
-        return RebootPlan()
-    on_disk = "what this run installs" if driver.packages else host.driver.disk_version or "no driver"
-    on_disk = "no driver, after this run" if driver.uninstall else on_disk
-    seen = f"loaded is {host.driver.loaded_version or _other_driver(host)}, on disk is {on_disk}"
-    if settings.reboot == "never":
-        return RebootPlan(due=True, notes=(Note("a reboot is due and left to you", "reboot is never"),))
-    if allowed:
-        return _allow_reboot(settings, host, seen)
-    remedy = "reboot the host yourself, then run this again"
-    if not is_controller:
-        remedy = 'set reboot = "when-idle" (or "when-needed": running containers stop with it), or ' + remedy
-    return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, "a reboot is due, and it was not allowed", seen, remedy))
-
-
-def _allow_reboot(settings: Settings, host: Host, seen: str) -> RebootPlan:
-    even_in_use = settings.reboot == "when-needed"
-    running = [
-        *(f"container {container.name}" for container in host.docker.running_containers),
-        *processes_at_work(host),
-    ]
-    if running and not even_in_use:
-        remedy = 'run this again when they have ended, or set reboot = "when-needed", which stops them'
-        brief = "a reboot is due, and it would stop what runs here"
-        return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, brief, ", ".join(running), remedy))
-    if host.display.sessions:
-        remedy = "run this again when they have logged out"
-        brief = "a reboot is due, and somebody works at this machine's screen"
-        return RebootPlan(due=True, refusal=Refusal(Area.REBOOT, brief, ", ".join(host.display.sessions), remedy))
-    note = Note("reboots after everything else, if it is needed then", seen)
-    return RebootPlan(due=True, allowed=True, even_in_use=even_in_use, notes=(note,))
-
-
-def _other_driver(host: Host) -> str:
-    return "nouveau" if host.driver.nouveau_loaded else "nova_core" if host.driver.nova_core_loaded else "none"
 
 
 def _plan_proof(
@@ -288,16 +259,8 @@ def _plan_proof(
     daemon: DaemonPlan,
     reboot: RebootPlan,
 ) -> ProofPlan:
-    needed = (
-        (Area.DRIVER, driver),
-        (Area.DOCKER, docker),
-        (Area.TOOLKIT, toolkit),
-        (Area.DAEMON, daemon),
-        (Area.REBOOT, reboot),
-    )
-    blocked = _blocked(*needed, areas=areas)
-    if reboot.due and not reboot.allowed and not blocked:
-        blocked = f"{Area.REBOOT}, which is due"
+    needed = ((Area.DRIVER, driver), (Area.DOCKER, docker), (Area.TOOLKIT, toolkit), (Area.DAEMON, daemon))
+    blocked = _blocked(*needed, areas=areas) or _blocked_driver(areas, driver=driver, reboot=reboot)
     if blocked:
         return ProofPlan(skipped=blocked)
     if driver.absent or toolkit.absent:
@@ -363,6 +326,7 @@ def _plan_containers(
     docker: DockerPlan,
     toolkit: ToolkitPlan,
     daemon: DaemonPlan,
+    reboot: RebootPlan,
 ) -> ContainersPlan:
     if not settings.containers and not host.docker.container_files:
         return ContainersPlan()
@@ -373,8 +337,17 @@ def _plan_containers(
         toolkit = ToolkitPlan(skipped=blocked)
     if blocked := _blocked((Area.DAEMON, daemon), areas=areas):
         daemon = DaemonPlan(skipped=blocked)
+    blocked = _blocked_driver(areas, driver=driver, reboot=reboot)
     return plan_containers(
-        settings, host, catalogue, files, driver=driver, docker=docker, toolkit=toolkit, daemon=daemon
+        settings,
+        host,
+        catalogue,
+        files,
+        driver=driver,
+        docker=docker,
+        toolkit=toolkit,
+        daemon=daemon,
+        no_driver=refuse_driver(driver, reboot, blocked=blocked),
     )
 
 
