@@ -141,6 +141,7 @@ class DockerPackages(_Row):
     origin: Literal["docker", "distribution"]
     distributions: tuple[str, ...]
     packages: tuple[str, ...]  # the engine first
+    version: str = ""  # of the engine; "": the newest
     same_version: tuple[str, ...] = ()  # of the engine's own version, where they are installed
     hold: tuple[str, ...]
     conflicts: tuple[str, ...]  # removed where nothing runs on them
@@ -394,7 +395,5 @@ class Catalogue(BaseModel):
 @cache
 def load_catalogue() -> Catalogue:
     """Read and check every catalogue file. Raises pydantic.ValidationError where a row is not as declared."""
-    tables: dict[str, object] = {}
-    for path in sorted(FOLDER.glob("*.toml")):
-        tables |= tomllib.loads(path.read_text())
+    tables = {key: rows for path in FOLDER.glob("*.toml") for key, rows in tomllib.loads(path.read_text()).items()}
     return Catalogue.model_validate(tables)

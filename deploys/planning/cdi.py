@@ -8,7 +8,7 @@ from deploys.planning.advisories import engine_version
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.daemon_config import at, parse
 from deploys.planning.records import DaemonPlan, DockerPlan, Note, ToolkitPlan
-from deploys.planning.versions import is_older, numbers
+from deploys.planning.versions import is_older, may_reach
 from facts.model import CdiSpec, Host
 
 # Specifications that somebody made by hand; the toolkit's own are in /var/run/cdi.
@@ -73,5 +73,4 @@ def _takes_cdi(host: Host, catalogue: Catalogue, docker: DockerPlan, daemon: Dae
 
 def _may_be(docker: DockerPlan, version: str) -> bool:
     """Whether the planned engine can be of this version or newer; a distribution's may be any."""
-    newest = (*numbers(docker.release), float("inf"))
-    return docker.packages[0] != "docker-ce" or newest >= numbers(version)
+    return docker.packages[0] != "docker-ce" or may_reach(docker.release, version)

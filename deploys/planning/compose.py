@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from deploys.planning.adopted_docker import SOURCES
 from deploys.planning.catalogue import Catalogue
-from deploys.planning.docker_choice import find_packages
+from deploys.planning.docker_choice import engine_afterwards, find_packages
 from deploys.planning.obstacles import MANAGERS, refuse_packages
 from deploys.planning.records import Area, DockerPlan, Note, Refusal
-from deploys.planning.versions import numbers
+from deploys.planning.versions import may_reach, numbers
 from facts.model import Host
 
 # compose, CHANGELOG.md, 1.27.0: files need no `version`, and `runtime` is there in all of them.
@@ -31,7 +31,7 @@ class Compose:
 
 def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Compose | Refusal:
     """What is there is kept. Where there is none, it comes with a Docker of this run, or from where Docker came."""
-    there, oldest = host.docker.compose, _oldest(host)
+    there, oldest = host.docker.compose, _oldest(host, catalogue, docker)
     if there and numbers(there) >= numbers(oldest):
         return Compose(there)
     seen = f"Docker Compose {there}" if there else "`docker compose` and `docker-compose` are not there"
@@ -52,6 +52,7 @@ def plan_compose(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> Com
     return Compose(row.compose_version, (row.compose,), (Note(f"installs {row.compose}", seen),))
 
 
-def _oldest(host: Host) -> str:
-    """The oldest Docker Compose that works with the Docker that is there."""
-    return PLUGIN if numbers(host.docker.server_version or "") >= numbers(WITHOUT_CONTAINER_CONFIG) else OLDEST
+def _oldest(host: Host, catalogue: Catalogue, docker: DockerPlan) -> str:
+    """The oldest Docker Compose that works with the Docker of after the run."""
+    version = engine_afterwards(host, catalogue, docker=docker)
+    return PLUGIN if may_reach(version, WITHOUT_CONTAINER_CONFIG) else OLDEST

@@ -12,12 +12,14 @@ from deploys.planning.compose import Compose, plan_compose
 from deploys.planning.compose_files import NOTED, OWNERS, plan_compose_file
 from deploys.planning.compose_ports import Held, Published, note_reachable, read_published, share_ports
 from deploys.planning.container_settings import ComposeFile, ContainerWish, HelloAudio, HelloGpu, HelloVideo, Modelbox
+from deploys.planning.docker_choice import Engine, engine_afterwards
 from deploys.planning.gpu_access import choose_gpu_access
 from deploys.planning.hello import plan_hello_audio, plan_hello_gpu
 from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.images import identity, is_present
 from deploys.planning.modelbox import plan_modelbox
+from deploys.planning.proof import takes_cdi_afterwards
 from deploys.planning.records import (
     Area,
     ContainersPlan,
@@ -49,7 +51,7 @@ class _Others:
     docker: DockerPlan
     toolkit: ToolkitPlan
     daemon: DaemonPlan
-    compose: str  # version
+    engine: Engine
     no_driver: Refusal | None  # why the GPU's will not work
 
 
@@ -74,7 +76,10 @@ def plan_containers(
     compose: Compose | Refusal = plan_compose(host, catalogue, docker=docker) if settings.containers else Compose("")
     if isinstance(compose, Refusal):
         return ContainersPlan(refusal=compose)
-    others = _Others(driver, docker, toolkit, daemon, compose.version, no_driver)
+    version = engine_afterwards(host, catalogue, docker=docker)
+    takes_cdi = takes_cdi_afterwards(host, docker=docker, daemon=daemon, version=version)
+    engine = Engine(version, compose.version, takes_cdi)
+    others = _Others(driver, docker, toolkit, daemon, engine, no_driver)
     if settings.gpu_proof_image:  # who has an image of theirs in which CUDA is initialised has no other there
         proof = catalogue.proof.model_copy(update={"image": settings.gpu_proof_image})
         catalogue = catalogue.model_copy(update={"proof": proof})
@@ -109,7 +114,7 @@ def _plan_kind(
         docker=others.docker,
         toolkit=others.toolkit,
         daemon=others.daemon,
-        compose=others.compose,
+        compose=others.engine.compose,
         by=wish.gpu_by if isinstance(wish, ComposeFile) else "auto",
         no_driver=others.no_driver,
     )
@@ -119,11 +124,13 @@ def _plan_kind(
         case HelloAudio():
             return plan_hello_audio(name, wish, host, catalogue)
         case HelloVideo():
-            return plan_hello_video(name, wish, host, catalogue)
+            return plan_hello_video(name, wish, host, catalogue, engine=others.engine)
         case ComposeFile():
             return plan_compose_file(name, wish, files, gpu=gpu)
         case Modelbox():
-            return plan_modelbox(name, wish, host, catalogue, files, driver=others.driver, gpu=gpu)
+            return plan_modelbox(
+                name, wish, host, catalogue, files, driver=others.driver, gpu=gpu, docker=others.engine
+            )
 
 
 def _refuse_limits(wish: ContainerWish, host: Host) -> Refusal | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.advisories import covers, names_of
+from deploys.planning.advisories import covers, engine_version, names_of
 from deploys.planning.catalogue import Catalogue, DockerPackages, VersionAdvisory
-from deploys.planning.records import Area, Note, Refusal
+from deploys.planning.records import Area, DockerPlan, Note, Refusal
 from deploys.planning.repositories import CUDA_ARCHITECTURES, distribution_of
 from deploys.planning.versions import begins_with, is_older, numbers
 from facts.model import Host
@@ -35,6 +35,15 @@ class Wish:
         return self.release or self.floor
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Docker as it is once the run comes to its containers."""
+
+    version: str  # or what it begins with: 28; "" for the newest
+    compose: str  # version of Docker Compose; "" for the newest
+    takes_cdi: bool  # whether dockerd takes CDI devices
+
+
 def read_wish(docker_version: str) -> Wish:
     """The setting ``docker_version``: auto, 28, 28.5.2, >=28.3."""
     if docker_version == "auto":
@@ -51,6 +60,16 @@ def find_packages(origin: str, host: Host, catalogue: Catalogue) -> DockerPackag
         return None
     rows = (row for row in catalogue.docker if row.origin == origin and distribution_of(host) in row.distributions)
     return next(rows, None)
+
+
+def engine_afterwards(host: Host, catalogue: Catalogue, *, docker: DockerPlan) -> str:
+    """The engine's version after the run, or what it begins with: 28. Empty: the newest, or none that is known."""
+    if not docker.packages:
+        return engine_version(host) or ""
+    if docker.release:
+        return docker.release
+    rows = (row for row in catalogue.docker if distribution_of(host) in row.distributions)
+    return next((row.version for row in rows if row.packages[0] == docker.packages[0]), "")
 
 
 def limit_to_l4t(wish: Wish, row: DockerPackages, host: Host, catalogue: Catalogue) -> Wish | Refusal:

@@ -11,6 +11,7 @@ from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_ports import refuse_address
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import HelloVideo
+from deploys.planning.docker_choice import Engine
 from deploys.planning.gpu_access import DEVICES_SINCE
 from deploys.planning.records import Answer, Area, Note, Project, Refusal
 from deploys.planning.service_image import PROJECTS, built_image, program_of, pulled_image
@@ -29,14 +30,16 @@ CDI_KIND = "gpu-hosts.internal/camera"
 LONG_DEVICES_SINCE = "2.26.1"
 
 
-def plan_hello_video(name: str, wish: HelloVideo, host: Host, catalogue: Catalogue) -> Project | Refusal:
+def plan_hello_video(
+    name: str, wish: HelloVideo, host: Host, catalogue: Catalogue, *, engine: Engine
+) -> Project | Refusal:
     """A container that serves a camera's picture as MJPEG, healthy while it gives frames."""
     if refusal := refuse_address(wish.address):
         return refusal
     camera = choose_camera(wish.camera, host)
     if isinstance(camera, Refusal):
         return camera
-    if refusal := _refuse_camera(camera, host) or _refuse_access(wish, camera, host):
+    if refusal := _refuse_camera(camera, host) or _refuse_access(wish, camera, engine):
         return refusal
     image = pulled_image(wish.image, host, catalogue) if wish.image else built_image("hello_video")
     if isinstance(image, Refusal):
@@ -159,9 +162,9 @@ def _is_open_to_all(camera: Camera) -> bool:
 # How it gets there
 
 
-def _refuse_access(wish: HelloVideo, camera: Camera, host: Host) -> Refusal | None:
+def _refuse_access(wish: HelloVideo, camera: Camera, engine: Engine) -> Refusal | None:
     """Why this Docker or Compose cannot give it in the way of the wish."""
-    docker, compose = host.docker, host.docker.compose or ""
+    compose = engine.compose
     if wish.access == "device" and ":" in camera.stable and compose and is_older(compose, LONG_DEVICES_SINCE):
         seen = f"a name with colons, {camera.stable}, and Docker Compose {compose}"
         remedy = f'set access = "hotplug", or install Docker Compose {LONG_DEVICES_SINCE} or newer'
@@ -169,9 +172,9 @@ def _refuse_access(wish: HelloVideo, camera: Camera, host: Host) -> Refusal | No
     if wish.access != "cdi":
         return None
     brief, otherwise = "this host's Docker gives no device by a CDI name", 'set access = "device"'
-    if docker.running and not docker.cdi:
+    if not engine.takes_cdi:
         remedy = f'docker_features = {{"cdi": True}} (Docker 25 to 28.1; on by itself from 28.2 on), or {otherwise}'
-        return _refuse(brief, f"Docker {docker.server_version} takes none as it is set up", remedy)
+        return _refuse(brief, f"Docker {engine.version or 'of this run'} takes none as it is set up", remedy)
     if compose and is_older(compose, DEVICES_SINCE):
         return _refuse(brief, f"Docker Compose {compose} knows no devices of a reservation", otherwise)
     return None

@@ -13,13 +13,14 @@ from deploys.planning.addresses import before_port, read_address
 from deploys.planning.catalogue import Catalogue
 from deploys.planning.compose_text import base_service, compose_text
 from deploys.planning.container_settings import Modelbox
+from deploys.planning.docker_choice import Engine
 from deploys.planning.gpu_access import GpuAccess, has_gpu
 from deploys.planning.image_plan import LocalFiles, driver_afterwards
 from deploys.planning.modelbox_boot import INSIDE, Boot, can_remake, choose_boot, refuse_systemd, remake
 from deploys.planning.modelbox_wish import read_keys, refuse_wish
 from deploys.planning.records import Answer, Area, DriverPlan, Note, Project, Refusal
 from deploys.planning.service_image import PROJECTS, ServiceImage, pulled_image, read_file, short_digest
-from deploys.planning.versions import numbers
+from deploys.planning.versions import may_reach
 from facts.model import Host
 
 SERVICE = "modelbox"
@@ -67,20 +68,22 @@ def plan_modelbox(
     *,
     driver: DriverPlan,
     gpu: GpuAccess | Refusal,
+    docker: Engine,
 ) -> Project | Refusal:
     """The project of a wish for ModelBox, or why it cannot be had here.
 
-    ``name`` is the wish's. ``driver`` decides on the image, and ``gpu`` is how containers of this host get the GPU.
+    ``name`` is the wish's. ``driver`` decides on the image, ``gpu`` is how containers of this host get the GPU, and
+    ``docker`` how systemd boots.
     """
     if refusal := refuse_wish(wish):
         return refusal
     keys = read_keys(wish, files)
     if isinstance(keys, Refusal):
         return keys
-    accelerator = _choose_accelerator(wish, host, gpu)
+    accelerator = _choose_accelerator(wish, host, gpu, docker)
     if isinstance(accelerator, Refusal):
         return accelerator
-    boot = choose_boot(wish, host)
+    boot = choose_boot(wish, host, docker)
     if isinstance(boot, Refusal):
         return boot
     named = wish.image or f"modelbox {accelerator.engine} develop"
@@ -88,14 +91,15 @@ def plan_modelbox(
     if isinstance(image, Refusal):
         return image
     if boot.remakes and not can_remake(str(image.service["image"])):
-        return refuse_systemd(f"the environment of {image.service['image']} is not known here, and would be lost")
+        seen = f"the environment of {image.service['image']} is not known here, and would be lost"
+        return refuse_systemd(seen, "take one of ModelBox' own development images with CUDA")
     return _project(name, wish, host, image, accelerator, boot, keys)
 
 
 # What it computes with
 
 
-def _choose_accelerator(wish: Modelbox, host: Host, gpu: GpuAccess | Refusal) -> Accelerator | Refusal:
+def _choose_accelerator(wish: Modelbox, host: Host, gpu: GpuAccess | Refusal, docker: Engine) -> Accelerator | Refusal:
     """What was asked for; for ``auto`` the host's GPU, else its Ascend processors, else none."""
     # Nobody asks for an engine of NVIDIA's on a host with Ascend processors by not asking for one.
     engine = wish.engine if "engine" in wish.model_fields_set or wish.accelerator == "gpu" else ""
@@ -106,7 +110,7 @@ def _choose_accelerator(wish: Modelbox, host: Host, gpu: GpuAccess | Refusal) ->
     if found == "gpu":
         return _gpu(wish.engine, gpu)
     if found == "ascend":
-        return _ascend(engine or "mindspore", host)
+        return _ascend(engine or "mindspore", host, docker)
     # Where every container gets the GPU by default, this one does not.
     nothing = {"NVIDIA_VISIBLE_DEVICES": "void"}
     because = "accelerator is none" if wish.accelerator == "none" else f"no device of the host is for {wish.engine}"
@@ -130,7 +134,7 @@ def _gpu(engine: str, gpu: GpuAccess | Refusal) -> Accelerator | Refusal:
     return Accelerator(engine, service, {**environment, **capabilities}, proof=(GPU_PROOF, "cuInit says 0"))
 
 
-def _ascend(engine: str, host: Host) -> Accelerator | Refusal:
+def _ascend(engine: str, host: Host, docker: Engine) -> Accelerator | Refusal:
     """The devices, and the host's driver read-only."""
     devices = host.devices.ascend
     if not devices:
@@ -139,7 +143,7 @@ def _ascend(engine: str, host: Host) -> Accelerator | Refusal:
         seen = f"engine is {engine}"
         return _refuse("the images for Ascend processors have mindspore alone", seen, 'set engine = "mindspore"')
     # Docker Compose 2 would make a folder of each that is not there, and the one before knows no such key.
-    is_old = numbers(host.docker.compose or "2") < numbers("2")
+    is_old = not may_reach(docker.compose, "2")
     never = {} if is_old else {"bind": {"create_host_path": False}}
     binds = [{"type": "bind", "source": path, "target": path, "read_only": True, **never} for path in ASCEND_FILES]
     choice = "the image is for Ascend 310"

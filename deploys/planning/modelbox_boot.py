@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploys.planning.container_settings import Modelbox
+from deploys.planning.docker_choice import Engine
 from deploys.planning.records import Area, Note, Refusal
 from deploys.planning.service_image import short_digest
-from deploys.planning.versions import numbers
+from deploys.planning.versions import may_reach
 from facts.model import Host
 
 INIT = ["/sbin/init", "--log-target=journal"]
@@ -31,6 +32,7 @@ CGROUPS = "/sys/fs/cgroup"  # one of the image's volumes
 HIERARCHY = f"{CGROUPS}/systemd"
 # moby, pull request 48828.
 WRITABLE_CGROUPS_SINCE = "28"
+NEWER_DOCKER = f"bring Docker to {WRITABLE_CGROUPS_SINCE} or newer"
 # The service's key `cgroup` (compose-spec, pull request 292, of December 2022).
 CGROUP_KEY_SINCE = "2.15"
 # What the image's own Dockerfile sets (modelbox, docker/Dockerfile.cuda.develop.ubuntu), without its VOLUME.
@@ -58,7 +60,7 @@ class Boot:
     notes: tuple[Note, ...] = ()
 
 
-def choose_boot(wish: Modelbox, host: Host) -> Boot | Refusal:
+def choose_boot(wish: Modelbox, host: Host, docker: Engine) -> Boot | Refusal:
     """How it starts on this host, or why systemd cannot boot there."""
     if not wish.systemd:
         return Boot(
@@ -80,9 +82,10 @@ def choose_boot(wish: Modelbox, host: Host) -> Boot | Refusal:
             note=Note("boots systemd inside", "the host has cgroup v1: systemd's own hierarchy is shared with it"),
         )
     if host.cgroup != 2:
-        return refuse_systemd("which control groups the host has could not be told")
-    version = host.docker.server_version  # None: it comes with this run, and is the newest
-    if version is None or numbers(version) >= numbers(WRITABLE_CGROUPS_SINCE):
+        return refuse_systemd(
+            "which control groups the host has could not be told", "mount them at /sys/fs/cgroup on the host"
+        )
+    if may_reach(docker.version, WRITABLE_CGROUPS_SINCE):
         because = (
             f"cgroup v2: its control groups are its own to write; {CGROUPS} must be no volume of the image for that"
         )
@@ -93,15 +96,14 @@ def choose_boot(wish: Modelbox, host: Host) -> Boot | Refusal:
             remakes=True,
             note=Note("boots systemd inside, of an image that is made anew on the host", because),
         )
-    compose = host.docker.compose
-    if compose and numbers(compose) < numbers(CGROUP_KEY_SINCE):
-        return refuse_systemd(
-            f"the host has cgroup v2, Docker {version}, and Docker Compose {compose}, which has no `cgroup`"
-        )
+    if not may_reach(docker.compose, CGROUP_KEY_SINCE):
+        seen = f"Docker {docker.version}, and Docker Compose {docker.compose}, which has no `cgroup`"
+        return refuse_systemd(f"the host has cgroup v2, {seen}", NEWER_DOCKER)
     if host.docker_desktop:
-        return refuse_systemd(f"the host has cgroup v2 and Docker Desktop with Docker {version}")
+        return refuse_systemd(f"the host has cgroup v2 and Docker Desktop with Docker {docker.version}", NEWER_DOCKER)
     choice = "BEWARE: root in the container can write the control groups of the whole host"
-    because = f"systemd = true with cgroup v2 and Docker {version}; Docker {WRITABLE_CGROUPS_SINCE} needs no such thing"
+    instead = f"Docker {WRITABLE_CGROUPS_SINCE} needs no such thing"
+    because = f"systemd = true with cgroup v2 and Docker {docker.version}; {instead}"
     keys = {"tmpfs": TEMPORARY, "cgroup": "host"}
     return _with_systemd(wish, keys, volumes=(f"{CGROUPS}:{CGROUPS}:rw",), note=Note(choice, because))
 
@@ -141,7 +143,7 @@ def remake(image: str, reference: str) -> tuple[str, str]:
     return f"gpu-hosts-modelbox:{short_digest(dockerfile)}", dockerfile
 
 
-def refuse_systemd(seen: str) -> Refusal:
+def refuse_systemd(seen: str, otherwise: str) -> Refusal:
     """Why systemd does not boot, and what else there is."""
-    remedy = 'leave systemd = false: an SSH server needs none (ssh = "key"); or bring Docker to 28 or newer'
+    remedy = f'leave systemd = false: an SSH server needs none (ssh = "key"); or {otherwise}'
     return Refusal(Area.CONTAINERS, "systemd cannot boot in a container of this host", seen, remedy)

@@ -6,7 +6,7 @@ from itertools import chain
 
 from deploys.planning.daemon_config import MISSING, at, parse
 from deploys.planning.records import DaemonPlan, DockerPlan, Note, ProofPlan, ToolkitPlan
-from deploys.planning.versions import numbers
+from deploys.planning.versions import may_reach, numbers
 from facts.model import Attempt, Host, PlatformKind
 
 RUNTIME = "--runtime=nvidia"
@@ -16,8 +16,9 @@ CDI = "--device nvidia.com/gpu=all"
 SHORT = {RUNTIME: "runtime", GPUS: "gpus", CDI: "CDI"}
 
 GPUS_SINCE = (19, 3)  # Docker's release notes, 19.03.0
+CDI_SINCE = "25"  # features.cdi; see the catalogue's daemon.toml
 GPUS_BY_CDI_SINCE = (29, 2)  # moby, daemon/devices_nvidia_linux.go: CDI first, else the hook
-CDI_BY_DEFAULT_SINCE = (28, 2)
+CDI_BY_DEFAULT_SINCE = "28.2"
 UNKNOWN_VERSION = (1000,)  # of a Docker that this run installs: any, and so the newest
 
 # moby, daemon/errors.go. dockerd looks for NVIDIA's hooks once, when it starts (daemon/devices_nvidia_linux.go).
@@ -83,13 +84,36 @@ def other_mechanisms(host: Host) -> tuple[str, ...]:
     return _mechanisms(host, version=numbers(host.docker.server_version or ""), with_cdi=with_spec)
 
 
+def takes_cdi_afterwards(host: Host, *, docker: DockerPlan, daemon: DaemonPlan, version: str) -> bool:
+    """Whether dockerd takes CDI devices after this run, in which it is of ``version``, or begins with that.
+
+    Docker 25 to 28.1 take them only with the feature; from 28.2 on without (moby, cmd/dockerd/daemon.go).
+    """
+    if daemon.text is None and not (docker.packages or docker.start):
+        return host.docker.cdi
+    before = _cdi_feature(host.docker.daemon_json)
+    feature = before if daemon.text is None else _cdi_feature(daemon.text)
+    if feature is MISSING:
+        by_flag = host.docker.cdi and before is MISSING
+        return by_flag or may_reach(version, CDI_BY_DEFAULT_SINCE)
+    return bool(feature) and may_reach(version, CDI_SINCE)
+
+
+def _cdi_feature(text: str | None) -> object:
+    try:
+        return at(parse(text), ("features", "cdi"))
+    except ValueError:
+        return MISSING
+
+
 def mechanisms_afterwards(
     host: Host, *, docker: DockerPlan, toolkit: ToolkitPlan, daemon: DaemonPlan, changes_driver: bool = False
 ) -> tuple[str, ...]:
     """Those that it has, or may have, after this run: a Docker that the run installs may have everything."""
     changes_docker = bool(docker.packages or docker.start)
     version = UNKNOWN_VERSION if changes_docker else numbers(host.docker.server_version or "")
-    takes_cdi = host.docker.cdi or changes_docker or _switches_cdi_on(daemon, version)
+    known = "" if changes_docker else host.docker.server_version or ""
+    takes_cdi = takes_cdi_afterwards(host, docker=docker, daemon=daemon, version=known)
     may_have_spec = bool(host.toolkit.cdi_specs or toolkit.packages or toolkit.cdi or changes_driver)
     return _mechanisms(host, version=version, with_cdi=takes_cdi and may_have_spec)
 
@@ -135,14 +159,6 @@ def plan_proof(
 
 def _changes(what: str) -> str | None:
     return f"this run changes {what}" if what else None
-
-
-def _switches_cdi_on(daemon: DaemonPlan, version: tuple[int, ...]) -> bool:
-    """Docker 25 to 28.1 take CDI devices only with the feature; from 28.2 on without (moby, cmd/dockerd/daemon.go)."""
-    if daemon.text is None:
-        return False
-    feature = at(parse(daemon.text), ("features", "cdi"))
-    return version >= CDI_BY_DEFAULT_SINCE if feature is MISSING else bool(feature)
 
 
 def _valid(host: Host) -> Note:

@@ -24,6 +24,11 @@ def begins_with(version: str, release: str) -> bool:
     return numbers(version)[: len(wanted)] == wanted
 
 
+def may_reach(version: str, first: str) -> bool:
+    """Whether a version is ``first`` or newer. One that is only begun is the newest of its line; "" is the newest."""
+    return (*numbers(version), float("inf")) >= numbers(first)
+
+
 def is_older(version: str, fixed: str) -> bool:
     """Whether an upstream version comes before ``fixed``; release candidates of it do: 1.19.1~rc.1, 1.19.1-0.1.rc.1."""
     length = max(len(numbers(version)), len(numbers(fixed)))

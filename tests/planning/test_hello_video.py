@@ -8,11 +8,12 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.container_settings import HelloVideo
+from deploys.planning.docker_choice import Engine
 from deploys.planning.hello_video import plan_hello_video
 from deploys.planning.records import Answer, Project, Refusal
 from facts.devices import Camera, CameraFormat, Devices, Group
 from facts.model import Container, Host
-from tests.planning.hosts import DOCKER_DESKTOP, JETSON, READY
+from tests.planning.hosts import DOCKER_DESKTOP, READY
 
 CATALOGUE = load_catalogue()
 ID = "usb-046d_HD_Pro_Webcam_C920_5A1B-video-index"
@@ -50,7 +51,8 @@ HOST = replace(
 def plan(wish: dict[str, object] | None = None, *cameras: Camera, host: Host = HOST) -> Project | Refusal:
     """The plan for a host, with these cameras where some are given."""
     settings = HelloVideo.model_validate({"kind": "hello_video", **(wish or {})})
-    return plan_hello_video("front", settings, replace(host, cameras=cameras or host.cameras), CATALOGUE)
+    engine = Engine(host.docker.server_version or "", host.docker.compose or "", host.docker.cdi)
+    return plan_hello_video("front", settings, replace(host, cameras=cameras or host.cameras), CATALOGUE, engine=engine)
 
 
 def project(found: Project | Refusal) -> Project:
@@ -226,8 +228,3 @@ def test_old_composes_cannot_write_colons() -> None:
     assert isinstance(found, Refusal)
     assert 'access = "hotplug"' in found.remedy
     assert isinstance(plan({}, host=with_compose("1.29.2")), Project)
-
-
-def test_a_docker_that_comes_with_this_run_takes_cdi() -> None:
-    bare = replace(JETSON, cameras=HOST.cameras, devices=HOST.devices)
-    assert isinstance(plan({"access": "cdi"}, host=bare), Project)

@@ -12,6 +12,7 @@ import pytest
 
 from deploys.planning.catalogue import load_catalogue
 from deploys.planning.container_settings import Modelbox
+from deploys.planning.docker_choice import Engine
 from deploys.planning.gpu_access import GpuAccess
 from deploys.planning.image_plan import LocalFiles
 from deploys.planning.modelbox import plan_modelbox
@@ -32,7 +33,13 @@ HOST = replace(READY, cgroup=2, cpus=8, memory=16 * 1024**3)
 PLAIN = replace(HOST, gpus=())
 ASCEND = replace(PLAIN, devices=Devices(ascend=("/dev/davinci0", "/dev/davinci1")))
 ARM_ASCEND = replace(ASCEND, platform=Platform(PlatformKind.ARM64_SERVER, ("uname -m says aarch64",), "aarch64"))
+ENGINE = Engine("29.4.3", "", False)
 KEYED: dict[str, object] = {"ssh": "key", "authorized_keys": "keys.pub"}
+
+
+def engine(host: Host) -> Engine:
+    """Docker and Docker Compose of a host on which they stay as they are; the newest where there are none."""
+    return Engine(host.docker.server_version or "", host.docker.compose or "", host.docker.cdi)
 
 
 def plan(
@@ -40,7 +47,7 @@ def plan(
 ) -> Project | Refusal:
     """The plan for a wish of these settings."""
     settings = Modelbox.model_validate({"kind": "modelbox", **(wish or {})})
-    return plan_modelbox("box", settings, host, CATALOGUE, FILES, driver=DriverPlan(), gpu=gpu)
+    return plan_modelbox("box", settings, host, CATALOGUE, FILES, driver=DriverPlan(), gpu=gpu, docker=engine(host))
 
 
 def project(wish: dict[str, object] | None = None, host: Host = HOST, gpu: GpuAccess | Refusal = BY_RUNTIME) -> Project:
@@ -200,7 +207,7 @@ def test_another_key_makes_the_container_anew() -> None:
     """Compose looks at its definition alone."""
     others = LocalFiles(texts=(("keys.pub", KEY.replace("lab@", "new@")),))
     wish = Modelbox.model_validate({"kind": "modelbox", **KEYED})
-    changed = plan_modelbox("box", wish, HOST, CATALOGUE, others, driver=DriverPlan(), gpu=BY_RUNTIME)
+    changed = plan_modelbox("box", wish, HOST, CATALOGUE, others, driver=DriverPlan(), gpu=BY_RUNTIME, docker=ENGINE)
     assert isinstance(changed, Project)
     assert dict(changed.files)["compose.yaml"] != compose(KEYED)
 
@@ -285,6 +292,9 @@ def test_an_environment_that_is_not_known_is_not_lost() -> None:
         found = plan({"systemd": True, **wish}, host)
         assert isinstance(found, Refusal)
         assert "would be lost" in found.seen
+        # Docker is new enough, and no other helps.
+        assert "images with CUDA" in found.remedy
+        assert "bring Docker" not in found.remedy
         assert isinstance(plan({"systemd": True, **wish}, replace(host, cgroup=1)), Project)
 
 
@@ -351,7 +361,7 @@ def test_what_is_no_public_key(text: str) -> None:
     """A private key's text is in no error."""
     wish = Modelbox.model_validate({"kind": "modelbox", "ssh": "key", "authorized_keys": "k"})
     files = LocalFiles(texts=(("k", text),))
-    found = plan_modelbox("box", wish, HOST, CATALOGUE, files, driver=DriverPlan(), gpu=BY_RUNTIME)
+    found = plan_modelbox("box", wish, HOST, CATALOGUE, files, driver=DriverPlan(), gpu=BY_RUNTIME, docker=ENGINE)
     assert isinstance(found, Refusal)
     assert "b3BlbnNzaA" not in str(found)
 
