@@ -47,7 +47,9 @@ def plan_sshd(settings: Settings, host: Host) -> SshdPlan:
         right = Note("the five X11 options are right" if settings.sshd_x11 else "sshd is right", "sshd -T says so")
         return SshdPlan(expected=expected, tools=tools, cautions=cautions, notes=(right, *notes))
     change = _write(wished, host)
-    if refusal := _refuse_family(host, differing) or _refuse_unapplied(host) or _refuse_rival(host, differing, change):
+    if refusal := _refuse_other_main(host, change) or _refuse_family(host, differing) or _refuse_unapplied(host):
+        return SshdPlan(refusal=refusal)
+    if refusal := _refuse_rival(host, differing, change):
         return SshdPlan(refusal=refusal)
     notes = (*_explain(host, differing, is_stale, change), *notes)
     return SshdPlan(change, expected, tools, cautions, notes)
@@ -174,6 +176,22 @@ def _unreadable(host: Host) -> Refusal:
         "the SSH server's settings cannot be read, so they are left as they are",
         f"`sshd -T` gave no answer; `sshd -t`: {seen}",
         "mend what it complains of, or set sshd_x11 = False",
+    )
+
+
+def _refuse_other_main(host: Host, change: SshdChange) -> Refusal | None:
+    """A main file elsewhere, which sshd would read no more, nor the drop-ins that it includes, if we made one here.
+
+    SUSE's openssh.spec and openssh-8.4p1-vendordir.patch: /usr/etc/ssh/sshd_config is read while /etc/ssh has none.
+    """
+    if host.sshd.main is not None or not change.text:
+        return None
+    return Refusal(
+        Area.SSHD,
+        f"sshd's main file is not {MAIN}, and one with our lines alone would switch off the one that it reads",
+        f"there is no {MAIN} that can be read, and `sshd -T` answers all the same",
+        f"copy the vendor's file there (SUSE: cp -p /usr/etc/ssh/sshd_config {MAIN}) and run this again, "
+        "or set sshd_x11 = False for this host and take sshd_address_family out",
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.areas.daemon_host import THEIRS, DaemonHost
 from tests.areas.shell import PLAIN_TOOLS, Place, start_daemon
-from tests.areas.sshd_host import IN_FORCE, NO_SOCKET, state
+from tests.areas.sshd_host import IN_FORCE, NO_SOCKET, drop_in, state
 from tests.facts.machines import link_tools
 
 
@@ -50,6 +50,7 @@ def sshd(place: Place) -> Iterator[Place]:
     place.stand_in("sleep", 'while [ ! -e "$here/after-$1" ]; do /bin/sleep 0.01; done')
     place.stand_in("setsid", 'for seconds; do :; done; "$@"; : >"$here/over-$seconds"')
     state(place).mkdir()
+    drop_in(place).parent.mkdir()
     yield place
     (state(place) / "pending").unlink(missing_ok=True)  # a timer that cannot take it back would go on
     for seconds in (60, 90):

@@ -21,7 +21,7 @@ def state(place: Place) -> Path:
 
 def drop_in(place: Place) -> Path:
     """Our drop-in."""
-    return place.root / "00-ours.conf"
+    return place.root / "sshd_config.d" / "00-ours.conf"
 
 
 def put(place: Place, text: str | None) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.areas.shell import Finished, Place, three_parts
 from tests.areas.sshd_host import (
     BLOCK,
+    EXPECTED,
     OTHERS,
     TEXT,
     confirm,
@@ -73,6 +74,18 @@ def test_marks_that_somebody_broke_keep_the_main_file_from_being_cut(sshd: Place
     assert (done.status, main_file(sshd).read_bytes(), is_pending(sshd)) == (1, broken, True)
     main_file(sshd).write_bytes(OTHERS)
     end_patience(sshd)
+
+
+@pytest.mark.parametrize("before", [None, OTHERS])
+def test_main_file_that_nobody_has_read_is_not_written(sshd: Place, before: bytes | None) -> None:
+    """Where it is not there, sshd may read another one, and that no more once this one is there."""
+    if before is not None:
+        main_file(sshd).write_bytes(before)
+    done = sshd.run("sshd_x11", arguments=(str(main_file(sshd)), "", "60", "first", *EXPECTED), payload=TEXT)
+    assert done.status == 1
+    assert three_parts(done.output)
+    assert (main_file(sshd).read_bytes() if main_file(sshd).exists() else None) == before
+    assert not is_pending(sshd)
 
 
 def test_main_file_behind_a_link_stays_behind_it(sshd: Place) -> None:

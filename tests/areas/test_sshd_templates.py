@@ -112,7 +112,7 @@ def test_timer_waits_while_another_run_is_at_work(sshd: Place) -> None:
     [
         ('[ "$1" != -t ] || { echo "no hostkeys available" >&2; exit 1; }', "no hostkeys available"),
         (
-            f'if [ "$1" = -t ] && [ -e "$here/00-ours.conf" ]; then echo "line 2: bad" >&2; exit 1; fi; {IN_FORCE}',
+            f'if [ "$1" = -t ] && [ -e "$here"/*/00-ours.conf ]; then echo "line 2: bad" >&2; exit 1; fi; {IN_FORCE}',
             "line 2: bad",
         ),
         (IN_FORCE.replace("printmotd no", "printmotd yes"), "printmotd"),

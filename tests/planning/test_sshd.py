@@ -113,6 +113,23 @@ def test_drop_in_that_sshd_reads_before_ours_is_refused_before_anything_is_done(
     assert plan_sshd(Settings(), with_sshd("x11forwarding", "no", by="/etc/ssh/sshd_config.d/50-a.conf:2")).change
 
 
+def test_main_file_that_is_not_there_is_not_made_of_our_lines_alone() -> None:
+    """openSUSE Leap 16 and Tumbleweed: sshd reads /usr/etc/ssh/sshd_config, and the administrator's drop-ins by that,
+    only while /etc has none."""
+    vendors = replace(SSHD, main=None, includes_drop_ins=None)
+    plan = plan_sshd(Settings(), on(replace(vendors, effective=changed("printmotd", "yes"))))
+    assert plan.change is None
+    assert plan.refusal
+    assert MAIN in plan.refusal.seen
+    assert "/usr/etc/ssh/sshd_config" in plan.refusal.remedy
+    assert plan_sshd(INET, on(vendors)).refusal
+    right = plan_sshd(Settings(), on(vendors))
+    assert (right.refusal, right.change) == (None, None)
+    leaving = plan_sshd(Settings(sshd_x11=False), on(replace(vendors, ours=X11_OPTIONS))).change
+    assert leaving
+    assert (leaving.path, leaving.text) == (DROP_IN, "")
+
+
 def test_option_that_this_sshd_was_built_without_is_left_out() -> None:
     """As Arch Linux builds it (--disable-lastlog): it could never come into force."""
     without = tuple(pair for pair in changed("printmotd", "yes") if pair[0] != "printlastlog")
