@@ -12,12 +12,12 @@ from pyinfra.connectors.base import BaseConnector
 KEEPALIVE = 15  # seconds; a silent build or pull of many minutes must not look dead to a NAT router
 
 
-def tune(host: Host) -> None:
+def tune(connector: BaseConnector) -> None:
     """Send small packets at once and keep the connection alive. Nothing to do on connectors without a socket.
 
     paramiko leaves Nagle's algorithm on, and each command then waits about 43 ms for a delayed acknowledgement.
     """
-    client = getattr(host.connector, "client", None)
+    client = getattr(connector, "client", None)
     transport = client.get_transport() if client else None
     if transport is None:
         return
@@ -74,5 +74,5 @@ def reconnect(host: Host, *, within: float) -> bool:
         # pyinfra fails a command over a dead transport, and the whole run over a client that has never had one.
         host.connector.client = before  # type: ignore[attr-defined]
         return False
-    tune(host)
+    tune(host.connector)
     return True

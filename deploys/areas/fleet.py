@@ -65,7 +65,7 @@ def _plan_fleet(state: State, job: Job) -> dict[str, Planned]:
 
 def _plan_host(state: State, host: Host, job: Job) -> Planned:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
-        tune(host)
+        tune(host.connector)
         try:
             session, problems = open_session(host)
         except PyinfraError:  # no host is left

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Generator
 
+from gevent import Timeout  # type: ignore[import-untyped]
 from paramiko import SSHException
 from pyinfra import logger
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
@@ -16,12 +17,13 @@ from pyinfra.api.state import State
 from pyinfra.connectors.base import BaseConnector
 
 from deploys.areas.access import Access, load_detached, load_script, run_now
-from deploys.areas.connection import close
+from deploys.areas.connection import close, tune
 from deploys.areas.x11 import try_x11_forwarding
 from deploys.planning.records import SshdPlan
 from deploys.planning.sshd import sets_x11
 
 PATIENCE = 60  # seconds the host waits for the confirming login
+ANSWERS_WITHIN = 90  # seconds for the confirmation, whose script may wait for the area's lock for 60
 # Seconds before each further try of it. A reloaded sshd starts itself anew, and nothing listens for a moment; but from
 # OpenSSH 9.8 on, sshd counts 5 s for each login that fails and turns an address away whose count comes to 15 s
 # (sshd_config(5), PerSourcePenalties): so they are few and far between.
@@ -46,7 +48,10 @@ def confirm_by_new_login(state: State, host: PyinfraHost, access: Access, token:
     connector = type(host.connector)(state, host)
     try:
         _log_in(connector)
-        confirmed, output = run_now(connector, access.ask(load_script("sshd_confirm"), token))
+        tune(connector)
+        # pyinfra's own _timeout is for the output alone: paramiko waits without end until sshd has taken the command.
+        with Timeout(ANSWERS_WITHIN, TimeoutError(f"no answer within {ANSWERS_WITHIN} s")):
+            confirmed, output = run_now(connector, access.ask(load_script("sshd_confirm"), token))
         seen = output.output
         if confirmed and sets_x11(plan):
             _say_whether_x11_works(host, connector, plan)
