@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from paramiko import Channel, SSHException
+from gevent import Timeout  # type: ignore[import-untyped]
+from paramiko import Channel, SSHException, Transport
 from pyinfra.connectors.base import BaseConnector
 
 PATIENCE = 15  # seconds for the whole question
@@ -33,11 +34,9 @@ def try_x11_forwarding(connector: BaseConnector) -> Forwarding | None:
         return None
     cookie = secrets.token_hex(16)
     try:
-        channel = transport.open_session(timeout=PATIENCE)
-        channel.settimeout(PATIENCE)
-        channel.request_x11(auth_protocol="MIT-MAGIC-COOKIE-1", auth_cookie=cookie)
-        channel.exec_command(ASK)
-        display, _, said = _read(channel).partition("\n")
+        # Nothing else bounds request_x11 and exec_command: paramiko waits for their answers without end.
+        with Timeout(PATIENCE, TimeoutError):
+            display, _, said = _ask(transport, cookie).partition("\n")
     except TimeoutError:
         # xauth asks for its lock ten times, 2 s apart (xauth's process.c, XAUTH_DEFAULT_RETRIES).
         return Forwarding(False, f"no answer within {PATIENCE} s", "see whether ~/.Xauthority-c is left from long ago")
@@ -48,6 +47,14 @@ def try_x11_forwarding(connector: BaseConnector) -> Forwarding | None:
         return Forwarding(True, f"DISPLAY is {display}, and xauth there has our cookie")
     advice = "see that the user's home can be written to, and whether ~/.ssh/rc or /etc/ssh/sshrc leaves xauth out"
     return Forwarding(False, f"DISPLAY is {display or 'not set'}, and xauth there has no cookie of ours", advice)
+
+
+def _ask(transport: Transport, cookie: str) -> str:
+    channel = transport.open_session(timeout=PATIENCE)
+    channel.settimeout(PATIENCE)
+    channel.request_x11(auth_protocol="MIT-MAGIC-COOKIE-1", auth_cookie=cookie)
+    channel.exec_command(ASK)
+    return _read(channel)
 
 
 def _read(channel: Channel) -> str:

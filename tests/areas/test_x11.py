@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from gevent.event import Event  # type: ignore[import-untyped]
 from paramiko import SSHException
 
+from deploys.areas import x11
 from deploys.areas.x11 import ASK, try_x11_forwarding
 
 
@@ -45,6 +48,19 @@ def test_connection_that_breaks_is_an_answer(error: Exception, seen: str) -> Non
     assert result
     assert not result.works
     assert seen in result.seen
+
+
+@pytest.mark.parametrize("request_", ["request_x11", "exec_command"])
+def test_question_ends_though_a_request_has_no_answer(monkeypatch: pytest.MonkeyPatch, request_: str) -> None:
+    """paramiko then waits as this does under pyinfra, where its threads are gevent's: other greenlets go on."""
+    monkeypatch.setattr(x11, "PATIENCE", 0.01)
+    answers = dict.fromkeys(("settimeout", "request_x11", "exec_command"), lambda *_, **__: None)
+    channel = SimpleNamespace(**{**answers, request_: lambda *_, **__: Event().wait()})
+    connection = SimpleNamespace(open_session=lambda timeout: channel)
+    connection.client = SimpleNamespace(get_transport=lambda: connection)
+    result = try_x11_forwarding(cast(Any, connection))
+    assert result
+    assert (result.works, result.seen) == (False, "no answer within 0.01 s")
 
 
 def test_question_leaves_nothing_to_the_login_shell() -> None:
