@@ -114,7 +114,7 @@ def _plan_kind(
         docker=others.docker,
         toolkit=others.toolkit,
         daemon=others.daemon,
-        compose=others.engine.compose,
+        engine=others.engine,
         by=wish.gpu_by if isinstance(wish, ComposeFile) else "auto",
         no_driver=others.no_driver,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploys.planning.docker_choice import Engine
 from deploys.planning.proof import CDI, GPUS, mechanisms_afterwards
 from deploys.planning.records import Area, DaemonPlan, DockerPlan, DriverPlan, RebootPlan, Refusal, ToolkitPlan
-from deploys.planning.versions import is_older
+from deploys.planning.versions import may_reach
 from facts.model import Host
 
 RUNTIME = "nvidia"
@@ -79,14 +80,13 @@ def choose_gpu_access(
     docker: DockerPlan,
     toolkit: ToolkitPlan,
     daemon: DaemonPlan,
-    compose: str,
+    engine: Engine,
     by: str = "auto",
     no_driver: Refusal | None = None,
 ) -> GpuAccess | Refusal:
     """The way of ``by``, or, for ``auto``, the first that works: what this run makes true counts.
 
-    ``compose`` is the version of the host's Docker Compose after the run; empty: any, and so the newest.
-    ``no_driver`` says why the driver will not work.
+    ``engine`` is the host's Docker after the run. ``no_driver`` says why the driver will not work.
     A refusal says why there is none, or what there is in place of the one that was asked for.
     """
     if toolkit.absent or not has_gpu(host):
@@ -99,9 +99,9 @@ def choose_gpu_access(
         mechanisms = mechanisms_afterwards(host, docker=docker, toolkit=toolkit, daemon=daemon)
     obstacles = {
         "runtime": _runtime_obstacle(host, daemon),
-        "deploy": _devices_obstacle(host, mechanisms, compose, DEVICES_SINCE),
-        "cdi": _cdi_obstacle(host, mechanisms, compose),
-        "gpus": _devices_obstacle(host, mechanisms, compose, GPUS_SINCE),
+        "deploy": _devices_obstacle(host, mechanisms, engine.compose, DEVICES_SINCE),
+        "cdi": _cdi_obstacle(host, mechanisms, engine),
+        "gpus": _devices_obstacle(host, mechanisms, engine.compose, GPUS_SINCE),
     }
     ways = [way for way, obstacle in obstacles.items() if not obstacle]
     if not ways:
@@ -141,7 +141,7 @@ def _runtime_obstacle(host: Host, daemon: DaemonPlan) -> str:
 
 
 def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, since: str) -> str:
-    if compose and is_older(compose, since):
+    if not may_reach(compose, since):
         return f"Docker Compose {since} and newer know it, here is {compose}"
     # Docker Desktop has the hook in a machine of its own.
     if host.docker_desktop or GPUS in mechanisms:
@@ -149,7 +149,8 @@ def _devices_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str, sin
     return f"`docker run {GPUS}` does not work with Docker, toolkit and machine as they are"
 
 
-def _cdi_obstacle(host: Host, mechanisms: tuple[str, ...], compose: str) -> str:
-    if compose and is_older(compose, DEVICES_SINCE):
-        return f"Docker Compose {DEVICES_SINCE} and newer know it, here is {compose}"
-    return "" if CDI in mechanisms else "this Docker takes no CDI devices, or there is no specification of the GPUs"
+def _cdi_obstacle(host: Host, mechanisms: tuple[str, ...], engine: Engine) -> str:
+    if not may_reach(engine.compose, DEVICES_SINCE):
+        return f"Docker Compose {DEVICES_SINCE} and newer know it, here is {engine.compose}"
+    is_had = CDI in mechanisms and engine.takes_cdi
+    return "" if is_had else "this Docker takes no CDI devices, or there is no specification of the GPUs"

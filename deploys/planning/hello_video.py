@@ -15,7 +15,7 @@ from deploys.planning.docker_choice import Engine
 from deploys.planning.gpu_access import DEVICES_SINCE
 from deploys.planning.records import Answer, Area, Note, Project, Refusal
 from deploys.planning.service_image import PROJECTS, built_image, program_of, pulled_image
-from deploys.planning.versions import is_older
+from deploys.planning.versions import may_reach
 from facts.devices import Camera
 from facts.model import Host
 
@@ -165,7 +165,7 @@ def _is_open_to_all(camera: Camera) -> bool:
 def _refuse_access(wish: HelloVideo, camera: Camera, engine: Engine) -> Refusal | None:
     """Why this Docker or Compose cannot give it in the way of the wish."""
     compose = engine.compose
-    if wish.access == "device" and ":" in camera.stable and compose and is_older(compose, LONG_DEVICES_SINCE):
+    if wish.access == "device" and ":" in camera.stable and not may_reach(compose, LONG_DEVICES_SINCE):
         seen = f"a name with colons, {camera.stable}, and Docker Compose {compose}"
         remedy = f'set access = "hotplug", or install Docker Compose {LONG_DEVICES_SINCE} or newer'
         return _refuse("this camera's name cannot be written as a device", seen, remedy)
@@ -175,7 +175,7 @@ def _refuse_access(wish: HelloVideo, camera: Camera, engine: Engine) -> Refusal 
     if not engine.takes_cdi:
         remedy = f'docker_features = {{"cdi": True}} (Docker 25 to 28.1; on by itself from 28.2 on), or {otherwise}'
         return _refuse(brief, f"Docker {engine.version or 'of this run'} takes none as it is set up", remedy)
-    if compose and is_older(compose, DEVICES_SINCE):
+    if not may_reach(compose, DEVICES_SINCE):
         return _refuse(brief, f"Docker Compose {compose} knows no devices of a reservation", otherwise)
     return None
 

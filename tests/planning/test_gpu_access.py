@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from deploys.planning.docker_choice import Engine
 from deploys.planning.gpu_access import GpuAccess, choose_gpu_access
 from deploys.planning.records import DaemonPlan, DockerPlan, Refusal, ToolkitPlan
 from facts.model import CdiSpec, Host
@@ -22,10 +23,20 @@ def having(host: Host, *, docker: str, runtimes: tuple[str, ...] = ("runc",), cd
     )
 
 
+def engine(host: Host, compose: str = "2.40.3") -> Engine:
+    """The host's Docker, as it is."""
+    return Engine(host.docker.server_version or "", compose, host.docker.cdi)
+
+
 def choose(host: Host, compose: str = "2.40.3", by: str = "auto", *, daemon: DaemonPlan | None = None) -> object:
     """The way that is chosen on a host that needs nothing else, or the refusal."""
     found = choose_gpu_access(
-        host, docker=DockerPlan(), toolkit=ToolkitPlan(), daemon=daemon or DaemonPlan(), compose=compose, by=by
+        host,
+        docker=DockerPlan(),
+        toolkit=ToolkitPlan(),
+        daemon=daemon or DaemonPlan(),
+        engine=engine(host, compose),
+        by=by,
     )
     return found.by if isinstance(found, GpuAccess) else found
 
@@ -106,6 +117,18 @@ def test_what_this_run_makes_true_counts() -> None:
     assert isinstance(choose(BARE, ""), Refusal)
 
 
+@pytest.mark.parametrize(("version", "is_had"), [("20.10.24", False), ("", True)])
+def test_docker_of_this_run_takes_cdi_or_not(version: str, is_had: bool) -> None:
+    """Debian 12's does not, and the next run would refuse what was planned for it."""
+    comes = DockerPlan(packages=("docker.io",))
+    afterwards = Engine(version, "", takes_cdi=is_had)
+    host = replace(NEW, docker=BARE.docker)
+    found = choose_gpu_access(
+        host, docker=comes, toolkit=ToolkitPlan(), daemon=DaemonPlan(), engine=afterwards, by="cdi"
+    )
+    assert isinstance(found, GpuAccess) is is_had
+
+
 def test_without_a_toolkit_there_is_no_way() -> None:
     """One that this run installs counts: Docker's hook and CDI come with it."""
     host = replace(having(READY, docker="28.5.2"), toolkit=BARE.toolkit)
@@ -115,7 +138,7 @@ def test_without_a_toolkit_there_is_no_way() -> None:
         docker=DockerPlan(),
         toolkit=ToolkitPlan(packages=("nvidia-container-toolkit",)),
         daemon=DaemonPlan(),
-        compose="2.40.3",
+        engine=engine(host),
     )
     assert isinstance(planned, GpuAccess)
 
@@ -125,7 +148,7 @@ def test_what_is_merged_into_the_service() -> None:
     services = {}
     for by in ("runtime", "gpus", "deploy", "cdi"):
         found = choose_gpu_access(
-            NEW, docker=DockerPlan(), toolkit=ToolkitPlan(), daemon=DaemonPlan(), compose="2.40.3", by=by
+            NEW, docker=DockerPlan(), toolkit=ToolkitPlan(), daemon=DaemonPlan(), engine=engine(NEW), by=by
         )
         assert isinstance(found, GpuAccess)
         services[by] = found.service
@@ -139,7 +162,7 @@ def test_what_is_merged_into_the_service() -> None:
 
 def test_absent_toolkit_gives_no_gpu() -> None:
     found = choose_gpu_access(
-        NEW, docker=DockerPlan(), toolkit=ToolkitPlan(absent=True), daemon=DaemonPlan(), compose="2.40.3"
+        NEW, docker=DockerPlan(), toolkit=ToolkitPlan(absent=True), daemon=DaemonPlan(), engine=engine(NEW)
     )
     assert isinstance(found, Refusal)
     assert found.seen == "nvidia_toolkit is absent"
