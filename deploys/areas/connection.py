@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
+from paramiko import Transport
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.connectors.base import BaseConnector
@@ -12,13 +13,18 @@ from pyinfra.connectors.base import BaseConnector
 KEEPALIVE = 15  # seconds; a silent build or pull of many minutes must not look dead to a NAT router
 
 
+def transport_of(connector: BaseConnector) -> Transport | None:
+    """paramiko's end of the connection; None where there is none, as on connectors without one."""
+    client = getattr(connector, "client", None)
+    return client.get_transport() if client else None
+
+
 def tune(connector: BaseConnector) -> None:
     """Send small packets at once and keep the connection alive. Nothing to do on connectors without a socket.
 
     paramiko leaves Nagle's algorithm on, and each command then waits about 43 ms for a delayed acknowledgement.
     """
-    client = getattr(connector, "client", None)
-    transport = client.get_transport() if client else None
+    transport = transport_of(connector)
     if transport is None:
         return
     transport.set_keepalive(KEEPALIVE)
@@ -28,8 +34,7 @@ def tune(connector: BaseConnector) -> None:
 
 def address_of(host: Host) -> str | None:
     """The IP address that the SSH connection goes to; None where there is none, or it goes through a jump host."""
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
+    transport = transport_of(host.connector)
     # A channel through a jump host gives that one's address for the host's.
     if transport is None or not hasattr(transport.sock, "setsockopt"):
         return None
@@ -45,8 +50,7 @@ def close(connector: BaseConnector) -> None:
     The transport alone is closed: a client that is closed as a whole has none any more.
     """
     connector.disconnect()
-    client = getattr(connector, "client", None)
-    transport = client.get_transport() if client else None
+    transport = transport_of(connector)
     if transport:
         transport.close()
 

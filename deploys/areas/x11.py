@@ -9,6 +9,8 @@ from gevent import Timeout  # type: ignore[import-untyped]
 from paramiko import Channel, SSHException, Transport
 from pyinfra.connectors.base import BaseConnector
 
+from deploys.areas.connection import transport_of
+
 PATIENCE = 15  # seconds for the whole question
 # As the user who logs in would have it, whose shell may be any. sshd runs xauth before the command.
 ASK = 'sh -c \'exec 2>/dev/null; echo "$DISPLAY"; xauth list "$DISPLAY"\''
@@ -28,8 +30,7 @@ def try_x11_forwarding(connector: BaseConnector) -> Forwarding | None:
 
     None: the connector is none over SSH. Raises nothing of SSH's own: a connection that breaks is a refusal.
     """
-    client = getattr(connector, "client", None)
-    transport = client.get_transport() if client else None
+    transport = transport_of(connector)
     if transport is None:
         return None
     cookie = secrets.token_hex(16)
